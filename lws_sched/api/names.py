@@ -1,0 +1,68 @@
+"""Labels, annotations, gates and object names. Upstream's spellings are kept to the byte.
+
+Keys under `leaderworkerset.sigs.k8s.io/` belong to the LeaderWorkerSet API; keys under `lws-sched.io/` are ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+# --- LeaderWorkerSet API: labels -------------------------------------------------------------------------------------
+_LWS = "leaderworkerset.sigs.k8s.io/"
+SET_NAME = _LWS + "name"
+WORKER_INDEX = _LWS + "worker-index"
+GROUP_INDEX = _LWS + "group-index"
+GROUP_KEY = _LWS + "group-key"
+REVISION = _LWS + "template-revision-hash"
+SUBGROUP_INDEX = _LWS + "subgroup-index"
+SUBGROUP_KEY = _LWS + "subgroup-key"
+
+# --- LeaderWorkerSet API: annotations --------------------------------------------------------------------------------
+SIZE = _LWS + "size"
+REPLICAS = _LWS + "replicas"
+LEADER_NAME = _LWS + "leader-name"
+EXCLUSIVE_TOPOLOGY = _LWS + "exclusive-topology"
+SUBGROUP_EXCLUSIVE_TOPOLOGY = _LWS + "subgroup-exclusive-topology"
+SUBDOMAIN_POLICY = _LWS + "subdomainPolicy"
+
+# --- lws-sched -------------------------------------------------------------------------------------------------------
+SCHEDULER = "lws-sched"
+_OURS = "lws-sched.io/"
+GATE = _OURS + "group-placement"
+MEMBER_RESOURCE = _OURS + "member"
+REQUIRED_TOPOLOGY = _OURS + "required-topology"
+PREFERRED_TOPOLOGY = _OURS + "preferred-topology"
+SUBGROUP_REQUIRED_TOPOLOGY = _OURS + "subgroup-required-topology"
+TOPOLOGY_ANNOTATIONS = (REQUIRED_TOPOLOGY, PREFERRED_TOPOLOGY, SUBGROUP_REQUIRED_TOPOLOGY)
+
+# --- well-known Kubernetes labels ------------------------------------------------------------------------------------
+HOSTNAME = "kubernetes.io/hostname"
+
+# --- environment of a member -----------------------------------------------------------------------------------------
+ENV_LEADER_ADDRESS = "LWS_LEADER_ADDRESS"
+ENV_GROUP_SIZE = "LWS_GROUP_SIZE"
+ENV_WORKER_INDEX = "LWS_WORKER_INDEX"
+
+_ORDINAL = re.compile(r"(.*)-([0-9]+)$")
+
+
+def leader_name(set_name: str, group: int) -> str:
+    """The leader pod of a group, its worker StatefulSet and its GroupPlacement all carry this name."""
+    return f"{set_name}-{group}"
+
+
+def member_name(leader: str, index: int) -> str:
+    """The pod of worker index `index`; index 0 is the leader itself."""
+    return leader if index == 0 else f"{leader}-{index}"
+
+
+def parent_and_ordinal(pod: str) -> tuple[str, int] | None:
+    """Split a StatefulSet pod's name into its parent and ordinal; None where it has no ordinal."""
+    match = _ORDINAL.fullmatch(pod)
+    return (match[1], int(match[2])) if match else None
+
+
+def group_key(namespace: str, leader: str) -> str:
+    """The value of the group-key label: sha1 of `namespace/leader`, 40 lower-case hex digits."""
+    return hashlib.sha1(f"{namespace}/{leader}".encode()).hexdigest()

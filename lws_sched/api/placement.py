@@ -1,0 +1,89 @@
+"""The record of one group's placement: `GroupPlacement` (`lws-sched.io/v1alpha1`).
+
+One object per group, named like its leader pod and owned by its LeaderWorkerSet. It is written only by the planner,
+every write guarded by resourceVersion, and it is all that a restarted planner needs. Spec and status are written
+together on purpose: a reservation and the shape that it reserves for must never be seen apart, so the kind has no
+status subresource.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from lws_sched.api.meta import Kind, Meta, Wire
+
+WAITING = "Waiting"
+RESERVED = "Reserved"
+COMMITTED = "Committed"
+BOUND = "Bound"
+STICKY = "Sticky"
+ABORTING = "Aborting"
+
+HOLDING = frozenset({RESERVED, COMMITTED, BOUND, STICKY, ABORTING})
+"""States in which the record's slots count against the nodes' free capacity."""
+
+
+class Shape(Wire, frozen=True, kw_only=True):
+    """What one member takes from its node: scheduler units, as `lws_sched.api.quantity.amount` gives them."""
+
+    requests: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class Domain(Wire, frozen=True, kw_only=True):
+    """The nodes whose label `key` has the value `value`. An empty key is the whole cluster."""
+
+    key: str = ""
+    value: str = ""
+
+
+class RefusedSlot(Wire, frozen=True, kw_only=True):
+    """A node that the scheduler's own filters refused for this group: not chosen again until it expires."""
+
+    node: str
+    until: float
+    reason: str = ""
+
+
+class GroupPlacementSpec(Wire, frozen=True, kw_only=True):
+    leader_worker_set: str
+    group_index: int = 0
+    size: int = 1
+    revision: str = ""
+    """The template-revision-hash that members must carry to be given a slot."""
+    leader: Shape = Shape()
+    worker: Shape = Shape()
+    priority: int = 0
+    leader_first: bool = False
+    """The leader commits alone, the workers as a second stage: they cannot exist before the leader is bound."""
+    exclusive_key: str = ""
+    """The topology label whose domain this group must not share with another group; "" when it may."""
+
+
+class GroupPlacementStatus(Wire, frozen=True, kw_only=True):
+    state: str = WAITING
+    epoch: int = 0
+    """Lease transitions when this was written: which planner wrote it."""
+    since: str = ""
+    domain: Domain | None = None
+    slots: tuple[str, ...] = ()
+    """Node per worker index (0 is the leader). Empty while Waiting."""
+    leader_uid: str = msgspec.field(default="", name="leaderUID")
+    """The incarnation: UID of the leader pod that this placement serves, once there is one."""
+    committed: dict[str, str] = msgspec.field(default_factory=dict)
+    """Pod name to UID of every member whose stage is committed."""
+    bound: int = 0
+    failed_barriers: int = 0
+    refused: tuple[RefusedSlot, ...] = ()
+    predecessors: tuple[str, ...] = ()
+    reason: str = ""
+    fix: str = ""
+    proof: str = ""
+
+
+class GroupPlacement(Wire, frozen=True, kw_only=True):
+    metadata: Meta
+    spec: GroupPlacementSpec
+    status: GroupPlacementStatus = GroupPlacementStatus()
+
+
+GROUP_PLACEMENT = Kind("lws-sched.io", "v1alpha1", "GroupPlacement", "groupplacements", GroupPlacement)
