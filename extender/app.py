@@ -1,0 +1,138 @@
+"""Wiring: one runtime, the extender's parts, and which event concerns which of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lws_sched.admission.hook import Hook
+from lws_sched.api import names
+from lws_sched.api.core import NODE, POD, STATEFUL_SET, Node, Pod, StatefulSet
+from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
+from lws_sched.api.meta import key_of
+from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
+from lws_sched.extender.barrier import Barrier
+from lws_sched.extender.commit import Committer
+from lws_sched.extender.ledger import Ledger, tenant_of
+from lws_sched.extender.notices import Notices
+from lws_sched.extender.planner import BY_GROUP, BY_SET, Planner, Sources
+from lws_sched.extender.pod_hook import PATIENCE_SECONDS, Arrivals, PodHook
+from lws_sched.extender.records import RecordStore
+from lws_sched.extender.verbs import Verbs, is_member
+from lws_sched.kube.port import Change, Runtime
+
+BY_NODE = "node"
+OF_A_SET = names.SET_NAME
+"""Label selector: StatefulSets of any LeaderWorkerSet."""
+
+
+@dataclass(frozen=True)
+class Options:
+    patience: float = PATIENCE_SECONDS
+    """How long the pod hook may wait for a plan, seconds; 0 where nothing else runs meanwhile."""
+
+
+@dataclass(frozen=True)
+class App:
+    """What the process serves: the hooks to the API server, the verbs to kube-scheduler."""
+
+    hooks: tuple[Hook, ...]
+    verbs: Verbs
+
+
+def build(runtime: Runtime, options: Options | None = None) -> App:
+    """Assemble the extender on a runtime. Nothing runs until the runtime does."""
+    options = options or Options()
+    nodes = runtime.informer(NODE)
+    sources = Sources(
+        sets=runtime.informer(LEADER_WORKER_SET),
+        stateful_sets=runtime.informer(STATEFUL_SET, labels=OF_A_SET),
+        pods=runtime.informer(POD, indexes={BY_GROUP: _groups_of_pod}),
+        records=runtime.informer(GROUP_PLACEMENT, indexes={BY_SET: _set_of_record, BY_NODE: _nodes_of_record}),
+    )
+    ledger, arrivals = Ledger(), Arrivals()
+    records = RecordStore(runtime.cluster, sources.records)
+    committer = Committer(runtime, records, sources.pods)
+    planner = Planner(runtime, sources, ledger, records, committer, arrivals.notify)
+    verbs = Verbs(runtime, ledger, records, sources.pods, Barrier(), committer)
+    notices = Notices(runtime)
+    hook = PodHook(ledger, records, sources.pods, sources.stateful_sets, planner.expects, arrivals, options.patience)
+
+    wiring = _Wiring(sources, ledger, planner, verbs, notices, arrivals)
+    nodes.subscribe(wiring.node_changed)
+    sources.pods.subscribe(wiring.pod_changed)
+    sources.sets.subscribe(wiring.set_changed)
+    sources.stateful_sets.subscribe(wiring.stateful_set_changed)
+    sources.records.subscribe(wiring.record_changed)
+    return App(hooks=(hook.hook(),), verbs=verbs)
+
+
+@dataclass(frozen=True)
+class _Wiring:
+    """Which event concerns whom. The ledger comes first: what the others then read must already be true."""
+
+    sources: Sources
+    ledger: Ledger
+    planner: Planner
+    verbs: Verbs
+    notices: Notices
+    arrivals: Arrivals
+
+    def node_changed(self, change: Change[Node]) -> None:
+        if self.ledger.node_changed(change):
+            self.planner.room_was_freed()
+            for record in self.sources.records.by_index(BY_NODE, change.latest.metadata.name):
+                self.planner.look_at_group(key_of(record))
+
+    def pod_changed(self, change: Change[Pod]) -> None:
+        if self.ledger.pod_changed(change):
+            self.planner.room_was_freed()
+        if not is_member(change.latest):
+            self.notices.look_at_pod(change)
+        elif (tenant := tenant_of(change.latest)) is not None:
+            if change.new is None or change.new.metadata.deletion_timestamp:
+                self.verbs.member_left(tenant.group, change.latest.metadata.name)
+            self.planner.look_at_group(tenant.group)
+            self.arrivals.notify()
+
+    def set_changed(self, change: Change[LeaderWorkerSet]) -> None:
+        if _spec_changed(change):
+            self.planner.look_at_set(change.latest.metadata.namespace, change.latest.metadata.name)
+
+    def stateful_set_changed(self, change: Change[StatefulSet]) -> None:
+        meta = change.latest.metadata
+        if meta.labels.get(names.SET_NAME) == meta.name:
+            self.planner.look_at_set(meta.namespace, meta.name)
+        self.arrivals.notify()
+
+    def record_changed(self, change: Change[GroupPlacement]) -> None:
+        if self.ledger.record_changed(change):
+            self.planner.room_was_freed()
+        self.planner.look_at_group(key_of(change.latest))
+        self.arrivals.notify()
+
+
+def _spec_changed(change: Change[LeaderWorkerSet]) -> bool:
+    """Status updates of a set concern nobody here."""
+    if change.old is None or change.new is None:
+        return True
+    old, new = change.old.metadata, change.new.metadata
+    return (old.uid, old.generation, old.annotations, old.deletion_timestamp) != (
+        new.uid,
+        new.generation,
+        new.annotations,
+        new.deletion_timestamp,
+    )
+
+
+def _groups_of_pod(pod: Pod) -> Iterable[str]:
+    tenant = tenant_of(pod)
+    return (tenant.group,) if tenant and is_member(pod) else ()
+
+
+def _set_of_record(record: GroupPlacement) -> Iterable[str]:
+    return (f"{record.metadata.namespace}/{record.spec.leader_worker_set}",)
+
+
+def _nodes_of_record(record: GroupPlacement) -> Iterable[str]:
+    return sorted(set(record.status.slots))

@@ -1,0 +1,119 @@
+"""From a full barrier to bound pods: one durable record first, then the bindings.
+
+The record that says Committed is written before the first binding is posted, and lists the UID of each pod that may be
+bound; from then on the group only goes forward. If this process dies in between, the next planner finds the record and
+posts what is missing (`life`). Every held call is answered, whatever happens.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from lws_sched.api import placement as api
+from lws_sched.api.core import POD, Pod
+from lws_sched.api.placement import GroupPlacement
+from lws_sched.extender import records
+from lws_sched.extender.barrier import BindCall
+from lws_sched.extender.records import RecordStore, Stamp
+from lws_sched.kube.errors import ApiError, Conflict, LostLease, NotFound
+from lws_sched.kube.port import Informer, Runtime
+
+log = logging.getLogger(__name__)
+
+
+class Refusal(Exception):
+    """The stage cannot be committed; nothing was bound."""
+
+
+@dataclass(frozen=True)
+class Committer:
+    """Commits stages and posts bindings. Its methods block on the API server: call them through `Runtime.submit`."""
+
+    runtime: Runtime
+    records: RecordStore
+    pods: Informer[Pod]
+
+    def commit(self, group: str, calls: Sequence[BindCall]) -> None:
+        """Write the Committed record of a stage, then bind all its members side by side."""
+        try:
+            record = self._write_committed(group, calls)
+        except (Refusal, ApiError, LostLease) as error:
+            for call in calls:
+                call.refuse(f"lws-sched: nothing of group {group} was bound: {error}")
+            log.info("commit refused group=%s reason=%s", group, error)
+            return
+        failures = self.runtime.gather([partial(self.bind_one, call) for call in calls])
+        if not any(failures) and len(record.status.committed) == record.spec.size:
+            self._write_bound(record)
+
+    def bind_one(self, call: BindCall) -> None:
+        """Post the binding of a committed member and answer its call. Raises what the API server refused it with."""
+        args = call.args
+        try:
+            self.bind_pod(args.pod_namespace, args.pod_name, args.pod_uid, args.node)
+        except (ApiError, LostLease) as error:
+            call.refuse(f"lws-sched: binding {args.pod_name} to {args.node} failed: {error}")
+            raise
+        call.confirm()
+
+    def bind_pod(self, namespace: str, name: str, uid: str, node: str) -> None:
+        """Bind a committed member; one that already stands on its node is a success."""
+        self.runtime.epoch()
+        try:
+            self.runtime.cluster.bind(namespace, name, uid, node)
+        except Conflict:
+            pod = self.runtime.cluster.get(POD, namespace, name)
+            if pod.metadata.uid != uid or pod.spec.node_name != node:
+                raise
+
+    def note_failure(self, group: str, reason: str) -> None:
+        """Count a failed barrier in the record; `life` gives the place up after some."""
+        record = self.records.get(group)
+        if record is None or record.status.state not in (api.RESERVED, api.COMMITTED):
+            return
+        try:
+            self.records.write(records.barrier_failed(record, reason, self._stamp()))
+        except (ApiError, LostLease) as error:
+            log.info("failed barrier not noted group=%s reason=%s", group, error)
+
+    def _write_committed(self, group: str, calls: Sequence[BindCall]) -> GroupPlacement:
+        uids = {call.args.pod_name: call.args.pod_uid for call in calls}
+        for call in calls:
+            self._check_member(call)
+        for _ in range(2):
+            record = self.records.get(group)
+            if record is None or record.status.state not in (api.RESERVED, api.COMMITTED, api.BOUND):
+                raise Refusal("its reservation was given up")
+            try:
+                return self.records.write(records.committed(record, uids, self._stamp()))
+            except Conflict:
+                continue
+        raise Refusal("its record kept changing")
+
+    def _check_member(self, call: BindCall) -> None:
+        """Raise Refusal unless the pod of a held call still is what kube-scheduler saw. A lagging copy is read anew."""
+        args = call.args
+        if not call.is_alive():
+            raise Refusal(f"the scheduler gave up on {args.pod_name}")
+        pod = self.pods.get(args.pod_namespace, args.pod_name)
+        if pod is None or pod.metadata.uid != args.pod_uid:
+            try:
+                pod = self.runtime.cluster.get(POD, args.pod_namespace, args.pod_name)
+            except NotFound:
+                raise Refusal(f"{args.pod_name} is gone") from None
+        if pod.metadata.uid != args.pod_uid or pod.metadata.deletion_timestamp:
+            raise Refusal(f"{args.pod_name} was deleted")
+
+    def _write_bound(self, record: GroupPlacement) -> None:
+        try:
+            self.records.write(records.bound(record, self._stamp()))
+        except (ApiError, LostLease) as error:
+            log.info(
+                "bound not noted yet group=%s/%s reason=%s", record.metadata.namespace, record.metadata.name, error
+            )
+
+    def _stamp(self) -> Stamp:
+        return Stamp(self.runtime.epoch(), self.runtime.clock.now())

@@ -1,0 +1,282 @@
+"""What every node still has to give: bound pods and held slots, kept up to date one event at a time.
+
+The ledger is derived from nodes, pods and records, in that it holds nothing a restart would lose. A slot is charged
+until the member of that name is bound to that node; from then on the pod itself is. Two kinds of reader share it:
+
+- the planner takes snapshots, under the lock;
+- `filter` reads `slot` and `headroom` without it: each entry is an immutable value that is swapped whole, so a reader
+  sees the entry before a change or after it, never in between.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lws_sched.api import names
+from lws_sched.api import placement as api
+from lws_sched.api.core import Node, Pod
+from lws_sched.api.meta import key_of
+from lws_sched.api.placement import GroupPlacement
+from lws_sched.api.quantity import Resources, amounts
+from lws_sched.kube.port import Change
+from lws_sched.placement import Fleet, NodeState, Snapshot, Taint, Tenant, pod_requests
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One member's place, as the verbs and the pod hook read it."""
+
+    group: str
+    index: int
+    node: str
+    open: bool
+    """Whether members may use it: not while its group is being aborted."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A slot as the ledger charges it."""
+
+    pod: str
+    node: str
+    requests: Mapping[str, int]
+    tenant: Tenant
+
+
+class Ledger:
+    """Free capacity of all nodes, and who holds what of it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self._fleet = Fleet()
+        self._schedulable: dict[str, bool] = {}
+        self._bound_on: dict[str, str] = {}
+        self._held: dict[str, tuple[Held, ...]] = {}
+        self._charged: dict[str, str] = {}
+        self._held_on: Counter[str] = Counter()
+        self._slots: dict[str, Slot] = {}
+        self._headroom: dict[str, Resources] = {}
+
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def node_changed(self, change: Change[Node]) -> bool:
+        """Take in a node event; True where it changes what can be placed (not a mere heartbeat)."""
+        before = node_state(change.old) if change.old else None
+        after = node_state(change.new) if change.new else None
+        if before == after:
+            return False
+        with self.lock:
+            name = change.latest.metadata.name
+            if after is None:
+                self._fleet.remove_node(name)
+                self._schedulable.pop(name, None)
+            else:
+                self._fleet.set_node(after)
+                self._schedulable[name] = after.schedulable
+            self._republish(name)
+        return True
+
+    def pod_changed(self, change: Change[Pod]) -> bool:
+        """Take in a pod event; True where it freed room."""
+        before, after = _standing(change.old), _standing(change.new)
+        same = change.old is not None and change.new is not None and _uid(change.old) == _uid(change.new)
+        if before == after and same:
+            return False
+        with self.lock:
+            if before and change.old is not None and not (same and after):
+                self._release_pod(change.old, before)
+            if after and change.new is not None:
+                self._charge_pod(change.new, after)
+        return bool(before) and before != after
+
+    def record_changed(self, change: Change[GroupPlacement]) -> bool:
+        """Take in a record event; True where it gave slots back."""
+        with self.lock:
+            before = self._held.get(key_of(change.latest), ())
+            self.hold(key_of(change.latest), change.new)
+            return bool(before) and before != self._held.get(key_of(change.latest), ())
+
+    def hold(self, key: str, record: GroupPlacement | None) -> None:
+        """Charge the slots of a record in place of what its group held before. Repeating it changes nothing."""
+        with self.lock:
+            held = held_slots(record) if record else ()
+            before = self._held.get(key, ())
+            if held != before:
+                self._drop(before)
+                self._held[key] = held
+                if not held:
+                    del self._held[key]
+                for each in held:
+                    self._settle(each)
+            self._publish_slots(key, before, held, record)
+
+    # --- readers -----------------------------------------------------------------------------------------------------
+
+    def snapshot(self, excluding: Iterable[str] = ()) -> Snapshot:
+        """The fleet as it would be if the given groups held nothing."""
+        with self.lock:
+            apart = [each for key in excluding for each in self._held.get(key, ())]
+            for each in apart:
+                self._uncharge(each)
+            try:
+                return self._fleet.snapshot()
+            finally:
+                for each in apart:
+                    self._settle(each)
+
+    def slot(self, pod: str) -> Slot | None:
+        """The slot held for a pod (`namespace/name`). Lock-free."""
+        return self._slots.get(pod)
+
+    def headroom(self, node: str) -> Resources | None:
+        """What a node has left beside its held slots; None where no slot is held on it. Lock-free."""
+        return self._headroom.get(node)
+
+    def is_healthy(self, node: str) -> bool:
+        return self._schedulable.get(node, False)
+
+    def try_charge(self, uid: str, node: str, requests: Resources) -> str:
+        """Count a pod that is about to be bound, unless it would cut into a held slot: then the resource that lacks."""
+        with self.lock:
+            room = self._headroom.get(node)
+            lacking = lacks(requests, room) if room is not None else ""
+            if not lacking:
+                self._fleet.charge(f"pod:{uid}", node, requests)
+                self._republish(node)
+            return lacking
+
+    def uncharge(self, uid: str, node: str) -> None:
+        """Take back `try_charge`: the binding was refused."""
+        with self.lock:
+            self._fleet.release(f"pod:{uid}")
+            self._republish(node)
+
+    # --- charging ----------------------------------------------------------------------------------------------------
+
+    def _charge_pod(self, pod: Pod, node: str) -> None:
+        self._bound_on[key_of(pod)] = node
+        self._fleet.charge(f"pod:{_uid(pod)}", node, pod_requests(pod.spec), tenant_of(pod))
+        self._resettle(key_of(pod))
+        self._republish(node)
+
+    def _release_pod(self, pod: Pod, node: str) -> None:
+        self._fleet.release(f"pod:{_uid(pod)}")
+        if self._bound_on.get(key_of(pod)) == node:
+            del self._bound_on[key_of(pod)]
+        self._resettle(key_of(pod))
+        self._republish(node)
+
+    def _resettle(self, pod: str) -> None:
+        slot = self._slots.get(pod)
+        if slot is None:
+            return
+        for each in self._held.get(slot.group, ()):
+            if each.pod == pod:
+                self._settle(each)
+
+    def _settle(self, held: Held) -> None:
+        """Charge a held slot exactly while its member is not bound to its node."""
+        if self._bound_on.get(held.pod) == held.node:
+            self._uncharge(held)
+            return
+        if self._charged.get(held.pod) != held.node:
+            self._uncharge(held)
+            self._charged[held.pod] = held.node
+            self._held_on[held.node] += 1
+        self._fleet.charge(f"slot:{held.pod}", held.node, held.requests, held.tenant)
+        self._republish(held.node)
+
+    def _uncharge(self, held: Held) -> None:
+        node = self._charged.pop(held.pod, None)
+        if node is None:
+            return
+        self._fleet.release(f"slot:{held.pod}")
+        self._held_on[node] -= 1
+        self._republish(node)
+
+    def _drop(self, held: Iterable[Held]) -> None:
+        for each in held:
+            self._uncharge(each)
+
+    # --- publishing --------------------------------------------------------------------------------------------------
+
+    def _republish(self, node: str) -> None:
+        if self._held_on[node] > 0:
+            self._headroom[node] = self._fleet.free(node)
+        else:
+            self._headroom.pop(node, None)
+
+    def _publish_slots(
+        self, key: str, before: Iterable[Held], held: Iterable[Held], record: GroupPlacement | None
+    ) -> None:
+        current = {each.pod for each in held}
+        for each in before:
+            if each.pod not in current:
+                self._slots.pop(each.pod, None)
+        is_open = record is not None and record.status.state != api.ABORTING
+        for index, each in enumerate(held):
+            self._slots[each.pod] = Slot(group=key, index=index, node=each.node, open=is_open)
+
+
+def held_slots(record: GroupPlacement) -> tuple[Held, ...]:
+    """What a record takes: nothing while Waiting, else one slot per member in worker-index order."""
+    if record.status.state not in api.HOLDING:
+        return ()
+    meta, spec = record.metadata, record.spec
+    tenant = Tenant(group=key_of(record), namespace=meta.namespace, exclusive=spec.exclusive_key)
+    return tuple(
+        Held(
+            pod=f"{meta.namespace}/{names.member_name(meta.name, index)}",
+            node=node,
+            requests=(spec.worker if index else spec.leader).requests,
+            tenant=tenant,
+        )
+        for index, node in enumerate(record.status.slots)
+    )
+
+
+def tenant_of(pod: Pod) -> Tenant | None:
+    """The group whose member a pod is, for exclusive topologies; None for a pod of no group."""
+    labels = pod.metadata.labels
+    set_name, group = labels.get(names.SET_NAME), labels.get(names.GROUP_INDEX, "")
+    if not set_name or not group.isdigit():
+        return None
+    return Tenant(
+        group=f"{pod.metadata.namespace}/{names.leader_name(set_name, int(group))}",
+        namespace=pod.metadata.namespace,
+        exclusive=pod.metadata.annotations.get(names.EXCLUSIVE_TOPOLOGY, ""),
+    )
+
+
+def node_state(node: Node) -> NodeState:
+    """The node as placement sees it; a NotReady, cordoned or leaving node takes no new pods."""
+    ready = any(each.type == "Ready" and each.status == "True" for each in node.status.conditions)
+    return NodeState(
+        name=node.metadata.name,
+        labels=node.metadata.labels,
+        allocatable=amounts(node.status.allocatable),
+        taints=tuple(Taint(key=each.key, value=each.value, effect=each.effect) for each in node.spec.taints),
+        schedulable=ready and not node.spec.unschedulable and not node.metadata.deletion_timestamp,
+    )
+
+
+def lacks(requests: Resources, room: Resources) -> str:
+    """The first resource, by name, that `room` has too little of; "" where all fits. A pod takes one of `pods`."""
+    for resource, wanted in sorted({**requests, "pods": 1}.items()):
+        if wanted > 0 and wanted > room.get(resource, 0):
+            return resource
+    return ""
+
+
+def _standing(pod: Pod | None) -> str:
+    """The node that a pod takes room on: not once all its containers have ended."""
+    if pod is None or pod.status.phase in ("Succeeded", "Failed"):
+        return ""
+    return pod.spec.node_name
+
+
+def _uid(pod: Pod) -> str:
+    return pod.metadata.uid

@@ -1,0 +1,248 @@
+"""What to do next about one group: a pure function of what is seen of it.
+
+`decide(view)` answers with a `Step`: at most one write of the record, and the deeds that follow from it. It is derived
+anew from the cluster each time, so a step that was lost (a crash, a refused write) is simply decided again. The rules,
+by state of the record:
+
+- none or Waiting: ask for a place, unless the reservation was given back and no pod has come since.
+- Reserved: lift the gates of members that came before the plan. Give the slots back when no pod comes within 30 s.
+  Where a slot's node is lost, or the scheduler refuses a member on its slot, or two barriers failed: abort, as a pin
+  cannot be undone.
+- Committed: only forward. Bindings left undone are posted; a member lost before its stage was bound takes all with it.
+- Bound: when the leader goes, the slots are kept (Sticky) for the next incarnation.
+- Aborting: wait until every member that is not behind our gate is gone, then plan again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from lws_sched.api import names
+from lws_sched.api import placement as api
+from lws_sched.api.core import Pod
+from lws_sched.api.placement import GroupPlacement
+from lws_sched.extender import records
+from lws_sched.extender.records import Stamp
+from lws_sched.extender.wanted import WantedGroup
+
+NO_POD_SECONDS = 30.0
+"""How long slots are held for pods that do not come."""
+STICKY_SECONDS = 300.0
+"""How long the slots of a group that is down are kept for its return."""
+REFUSED_SECONDS = 5.0
+"""How long a member may be unschedulable on its own slot before the group is planned elsewhere."""
+FORGET_REFUSAL_SECONDS = 300.0
+COMMIT_SECONDS = 2.0
+"""How long the task that committed a stage has to bind it before the bindings are posted from here as well."""
+MAX_FAILED_BARRIERS = 2
+
+
+@dataclass(frozen=True)
+class View:
+    """What is seen of one group. `pods` maps worker index to the live pod of that name, terminating ones included."""
+
+    record: GroupPlacement | None
+    wanted: WantedGroup | None
+    pods: Mapping[int, Pod]
+    is_healthy: Callable[[str], bool]
+    """Whether a node, by name, can take pods now."""
+    stamp: Stamp
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do about a group, in this order. The empty step is: nothing."""
+
+    write: GroupPlacement | None = None
+    remove: bool = False
+    """The record has no more use."""
+    plan: bool = False
+    """Find the group a place."""
+    place: tuple[tuple[Pod, str], ...] = ()
+    """Gated members and the nodes to pin them to, their gates lifted."""
+    bind: tuple[tuple[Pod, str], ...] = ()
+    """Committed members whose binding was not posted."""
+    delete: tuple[Pod, ...] = ()
+    confirm_lost: tuple[str, ...] = ()
+    """Pod names that a read of the API server must confirm as gone before anything else of this step is done."""
+    again: float | None = None
+    """Seconds until the group should be looked at once more, if nothing happens before."""
+
+
+NOTHING = Step()
+
+
+def decide(view: View) -> Step:
+    record = view.record
+    if record is None:
+        return Step(plan=True) if view.wanted else NOTHING
+    if view.wanted is None:
+        return NOTHING if view.pods else Step(remove=True)
+    return _BY_STATE[record.status.state](view, record)
+
+
+def is_gated(pod: Pod) -> bool:
+    return any(gate.name == names.GATE for gate in pod.spec.scheduling_gates)
+
+
+def is_leaving(pod: Pod) -> bool:
+    return bool(pod.metadata.deletion_timestamp)
+
+
+def revision_of(pod: Pod) -> str:
+    return pod.metadata.labels.get(names.REVISION, "")
+
+
+def _waiting(view: View, record: GroupPlacement) -> Step:
+    given_back = record.status.reason == records.NO_POD_CAME
+    return NOTHING if given_back and not view.pods else Step(plan=True)
+
+
+def _reserved(view: View, record: GroupPlacement) -> Step:
+    unhealthy = [node for node in record.status.slots if not view.is_healthy(node)]
+    if unhealthy:
+        return _abort(view, record, f"node {unhealthy[0]} was lost or cordoned before the group was bound")
+    if not _fits_members(view, record):
+        return Step(plan=True)
+    if record.status.failed_barriers >= MAX_FAILED_BARRIERS:
+        return _abort(view, record, record.status.reason)
+    refused = _refused_members(view, record)
+    if refused:
+        return _abort(view, record, f"the scheduler refused its slot: {refused[0].reason}", tuple(refused))
+    if not view.pods:
+        left = NO_POD_SECONDS - records.age(record, view.stamp.now)
+        return Step(again=left) if left > 0 else Step(write=records.given_back(record, view.stamp))
+    waiting_at_slot = any(_is_unschedulable(pod) for pod in view.pods.values())
+    return Step(place=_to_place(view, record), again=REFUSED_SECONDS if waiting_at_slot else None)
+
+
+def _committed(view: View, record: GroupPlacement) -> Step:
+    by_name = {pod.metadata.name: pod for pod in view.pods.values()}
+    slots = _slot_by_name(record)
+    unbound: list[tuple[Pod, str]] = []
+    lost: list[str] = []
+    for name, uid in sorted(record.status.committed.items()):
+        pod = by_name.get(name)
+        if pod is None or pod.metadata.uid != uid or (is_leaving(pod) and not pod.spec.node_name):
+            lost.append(name)
+        elif not pod.spec.node_name:
+            unbound.append((pod, slots[name]))
+    if lost:
+        reason = f"{lost[0]} was lost after the group was committed and before it was bound"
+        step = _abort(view, record, reason)
+        return Step(write=step.write, delete=step.delete, confirm_lost=tuple(lost), again=step.again)
+    if unbound:
+        left = COMMIT_SECONDS - records.age(record, view.stamp.now)
+        return Step(again=left) if left > 0 else Step(bind=tuple(unbound), again=COMMIT_SECONDS)
+    if len(record.status.committed) < record.spec.size:
+        return Step(place=_to_place(view, record))
+    return Step(write=records.bound(record, view.stamp))
+
+
+def _bound(view: View, record: GroupPlacement) -> Step:
+    leader = view.pods.get(0)
+    if leader is None or is_leaving(leader):
+        return Step(write=records.sticky(record, view.stamp))
+    if leader.metadata.uid != record.status.leader_uid:
+        return Step(write=records.sticky(record, view.stamp), plan=is_gated(leader))
+    return Step(place=_to_place(view, record))
+
+
+def _sticky(view: View, record: GroupPlacement) -> Step:
+    leader = view.pods.get(0)
+    if leader is None:
+        left = STICKY_SECONDS - records.age(record, view.stamp.now)
+        return Step(again=left) if left > 0 else Step(write=records.given_back(record, view.stamp))
+    if is_leaving(leader) or leader.metadata.uid == record.status.leader_uid:
+        return NOTHING
+    if is_gated(leader) or not _fits_members(view, record):
+        return Step(plan=True)
+    if not all(view.is_healthy(node) for node in record.status.slots):
+        return _abort(view, record, "a node of the group was lost while the group was down")
+    return Step(write=records.returned(record, view.stamp), place=_to_place(view, record))
+
+
+def _aborting(view: View, record: GroupPlacement) -> Step:  # noqa: ARG001 - one signature for all states
+    remaining = [pod for _, pod in sorted(view.pods.items()) if not is_gated(pod)]
+    if not remaining:
+        return Step(plan=True)
+    return Step(delete=_deletable(view, remaining), again=REFUSED_SECONDS)
+
+
+_BY_STATE: Mapping[str, Callable[[View, GroupPlacement], Step]] = {
+    api.WAITING: _waiting,
+    api.RESERVED: _reserved,
+    api.COMMITTED: _committed,
+    api.BOUND: _bound,
+    api.STICKY: _sticky,
+    api.ABORTING: _aborting,
+}
+
+
+def _abort(view: View, record: GroupPlacement, reason: str, refused: tuple[api.RefusedSlot, ...] = ()) -> Step:
+    """Drop the placement: delete what is pinned or bound; where nothing is, plan again at once."""
+    remaining = [pod for _, pod in sorted(view.pods.items()) if not is_gated(pod)]
+    leader = view.pods.get(0)
+    uid = leader.metadata.uid if leader else ""
+    write = records.aborting(record, uid, reason, refused, view.stamp)
+    if not remaining:
+        return Step(write=write, plan=True)
+    return Step(write=write, delete=_deletable(view, remaining), again=REFUSED_SECONDS)
+
+
+def _deletable(view: View, remaining: list[Pod]) -> tuple[Pod, ...]:
+    """The leader alone where there is one, as its deletion takes the workers along; else each pod that is left."""
+    leader = view.pods.get(0)
+    targets = [leader] if leader is not None and not is_gated(leader) else remaining
+    return tuple(pod for pod in targets if not is_leaving(pod))
+
+
+def _fits_members(view: View, record: GroupPlacement) -> bool:
+    """Whether the record is for what the group is now. Once there is a leader, it tells; before that, the set does."""
+    wanted = view.wanted
+    assert wanted is not None
+    leader = view.pods.get(0)
+    revision = revision_of(leader) if leader else wanted.revision
+    return record.spec.revision == revision and record.spec.size == wanted.size
+
+
+def _to_place(view: View, record: GroupPlacement) -> tuple[tuple[Pod, str], ...]:
+    """Members behind our gate alone, of the record's revision: those that came before their place was known."""
+    return tuple(
+        (pod, record.status.slots[index])
+        for index, pod in sorted(view.pods.items())
+        if index < len(record.status.slots)
+        and is_gated(pod)
+        and len(pod.spec.scheduling_gates) == 1
+        and not is_leaving(pod)
+        and revision_of(pod) == record.spec.revision
+    )
+
+
+def _refused_members(view: View, record: GroupPlacement) -> list[api.RefusedSlot]:
+    """Members that kube-scheduler's own filters have refused on their slot for a while."""
+    if records.age(record, view.stamp.now) < REFUSED_SECONDS:
+        return []
+    until = view.stamp.now + FORGET_REFUSAL_SECONDS
+    return [
+        api.RefusedSlot(node=record.status.slots[index], until=until, reason=_unschedulable_message(pod))
+        for index, pod in sorted(view.pods.items())
+        if index < len(record.status.slots) and not is_gated(pod) and _is_unschedulable(pod)
+    ]
+
+
+def _is_unschedulable(pod: Pod) -> bool:
+    return not pod.spec.node_name and not is_gated(pod) and bool(_unschedulable_message(pod))
+
+
+def _unschedulable_message(pod: Pod) -> str:
+    for condition in pod.status.conditions:
+        if condition.type == "PodScheduled" and condition.status == "False" and condition.reason == "Unschedulable":
+            return condition.message or "no reason given"
+    return ""
+
+
+def _slot_by_name(record: GroupPlacement) -> dict[str, str]:
+    leader = record.metadata.name
+    return {names.member_name(leader, index): node for index, node in enumerate(record.status.slots)}

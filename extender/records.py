@@ -1,0 +1,197 @@
+"""Transitions of a `GroupPlacement`: values in, values out.
+
+    Waiting -> Reserved -> Committed -> Bound -> Sticky -> Reserved ...     any unbound state -> Waiting
+    any state -> Aborting -> Waiting
+
+Each function returns the next value of the record; writing it, guarded by its resourceVersion, is `RecordStore`'s work.
+A record that was never written has no resourceVersion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import msgspec
+from msgspec.structs import replace
+
+from lws_sched.api import placement as api
+from lws_sched.api.lws import LEADER_WORKER_SET
+from lws_sched.api.meta import Meta, OwnerReference
+from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement, GroupPlacementSpec, GroupPlacementStatus
+from lws_sched.api.timestamps import micro_time, seconds_of
+from lws_sched.extender.wanted import WantedGroup
+from lws_sched.kube.errors import NotFound
+from lws_sched.kube.port import Cluster, Informer
+from lws_sched.placement import Placed, PodShape, Refused
+
+NO_POD_CAME = "no pod of the group has come within 30 s of its reservation; it is planned again when one comes"
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """Who writes and when: every transition carries it."""
+
+    epoch: int
+    now: float
+
+
+def first_record(group: WantedGroup) -> GroupPlacement:
+    """The record of a group that has none yet, not written."""
+    owner = OwnerReference(
+        api_version=LEADER_WORKER_SET.api_version,
+        kind=LEADER_WORKER_SET.kind,
+        name=group.set_name,
+        uid=group.set_uid,
+    )
+    meta = Meta(name=group.leader_name, namespace=group.namespace, owner_references=(owner,))
+    return GroupPlacement(metadata=meta, spec=_spec_of(group, ""))
+
+
+def reserved(record: GroupPlacement, group: WantedGroup, placed: Placed, stamp: Stamp) -> GroupPlacement:
+    """The group has a place, all of it, and no member is bound to it yet."""
+    status = GroupPlacementStatus(
+        state=api.RESERVED,
+        domain=api.Domain(key=placed.domain_key, value=placed.domain_value),
+        slots=placed.slots,
+        refused=tuple(slot for slot in record.status.refused if slot.until > stamp.now),
+        proof=placed.proof,
+    )
+    exclusive = placed.domain_key if group.ask.exclusive else ""
+    return _stamped(replace(record, spec=_spec_of(group, exclusive)), status, stamp)
+
+
+def returned(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:
+    """A new incarnation has come back to its sticky slots."""
+    status = replace(record.status, state=api.RESERVED, leader_uid="", committed={}, bound=0, failed_barriers=0)
+    return _stamped(record, status, stamp)
+
+
+def waiting(record: GroupPlacement, refused: Refused, stamp: Stamp) -> GroupPlacement:
+    """No slots are held; the record says why and what would help."""
+    status = GroupPlacementStatus(
+        state=api.WAITING,
+        reason=refused.reason,
+        fix=refused.fix,
+        proof=refused.proof,
+        refused=tuple(slot for slot in record.status.refused if slot.until > stamp.now),
+    )
+    return _stamped(record, status, stamp)
+
+
+def waiting_for(record: GroupPlacement, group: WantedGroup, refused: Refused, stamp: Stamp) -> GroupPlacement:
+    """`waiting`, for what the group asks now."""
+    return waiting(replace(record, spec=_spec_of(group, "")), refused, stamp)
+
+
+def given_back(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:
+    return waiting(record, Refused(key="", reason=NO_POD_CAME, fix="", proof=""), stamp)
+
+
+def committed(record: GroupPlacement, uids: Mapping[str, str], stamp: Stamp) -> GroupPlacement:
+    """From here only forward: the pods named are bound, or all members of their stage are deleted."""
+    leader = record.metadata.name
+    status = replace(
+        record.status,
+        state=api.COMMITTED,
+        committed={**record.status.committed, **uids},
+        leader_uid=uids.get(leader, record.status.leader_uid),
+        failed_barriers=0,
+        reason="",
+        fix="",
+    )
+    return _stamped(record, status, stamp)
+
+
+def bound(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:
+    return _stamped(record, replace(record.status, state=api.BOUND, bound=record.spec.size), stamp)
+
+
+def sticky(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:
+    """The group is down; its slots are kept for its return."""
+    return _stamped(record, replace(record.status, state=api.STICKY, committed={}, bound=0), stamp)
+
+
+def barrier_failed(record: GroupPlacement, reason: str, stamp: Stamp) -> GroupPlacement:
+    status = replace(record.status, failed_barriers=record.status.failed_barriers + 1, reason=reason)
+    return _stamped(record, status, stamp, keep_since=True)
+
+
+def aborting(
+    record: GroupPlacement, leader_uid: str, reason: str, refused: tuple[api.RefusedSlot, ...], stamp: Stamp
+) -> GroupPlacement:
+    """Every member that is not behind the gate is deleted; then the group is planned again."""
+    status = replace(
+        record.status,
+        state=api.ABORTING,
+        leader_uid=leader_uid or record.status.leader_uid,
+        refused=(*record.status.refused, *refused),
+        reason=reason,
+    )
+    return _stamped(record, status, stamp)
+
+
+def age(record: GroupPlacement, now: float) -> float:
+    """Seconds that the record has been in its state."""
+    return now - seconds_of(record.status.since)
+
+
+def _stamped(
+    record: GroupPlacement, status: GroupPlacementStatus, stamp: Stamp, *, keep_since: bool = False
+) -> GroupPlacement:
+    since = record.status.since if keep_since else micro_time(stamp.now)
+    return replace(record, status=replace(status, epoch=stamp.epoch, since=since))
+
+
+def _spec_of(group: WantedGroup, exclusive_key: str) -> GroupPlacementSpec:
+    return GroupPlacementSpec(
+        leader_worker_set=group.set_name,
+        group_index=group.index,
+        size=group.size,
+        revision=group.revision,
+        leader=_shape(group.shapes.leader),
+        worker=_shape(group.shapes.worker),
+        priority=group.shapes.priority,
+        leader_first=group.leader_first,
+        exclusive_key=exclusive_key,
+    )
+
+
+def _shape(shape: PodShape) -> api.Shape:
+    return api.Shape(requests=dict(shape.requests))
+
+
+class RecordStore:
+    """Reads records from their informer and writes them through to it, so a reader never sees less than was written."""
+
+    def __init__(self, cluster: Cluster, informer: Informer[GroupPlacement]) -> None:
+        self._cluster = cluster
+        self._informer = informer
+
+    def get(self, key: str) -> GroupPlacement | None:
+        namespace, _, name = key.partition("/")
+        return self._informer.get(namespace, name)
+
+    def all(self) -> list[GroupPlacement]:
+        return self._informer.objects()
+
+    def write(self, record: GroupPlacement) -> GroupPlacement:
+        """Create or replace the record. Raises Conflict or AlreadyExists where another write came first."""
+        body = {
+            "apiVersion": GROUP_PLACEMENT.api_version,
+            "kind": GROUP_PLACEMENT.kind,
+            **msgspec.to_builtins(record),
+        }
+        if record.metadata.resource_version:
+            written = self._cluster.replace(GROUP_PLACEMENT, body)
+        else:
+            written = self._cluster.create(GROUP_PLACEMENT, body)
+        self._informer.learn(written)
+        return written
+
+    def delete(self, record: GroupPlacement) -> None:
+        meta = record.metadata
+        try:
+            self._cluster.delete(GROUP_PLACEMENT, meta.namespace, meta.name, uid=meta.uid)
+        except NotFound:
+            return

@@ -1,0 +1,139 @@
+"""Which groups a LeaderWorkerSet needs places for, before any of their pods exists.
+
+Pure: a LeaderWorkerSet, the size of its leader StatefulSet and the shapes that admission gives its members go in; one
+`WantedGroup` per group comes out. The leader StatefulSet is asked too because surge groups, and groups that a
+scale-down has not reached yet, exist beyond `spec.replicas`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lws_sched.api import lws as lwsapi
+from lws_sched.api import names
+from lws_sched.api.lws import LeaderWorkerSet, Template
+from lws_sched.placement import PodShape
+
+GKE_SLICE = "cloud.google.com/gke-nodepool"
+GKE_TPU_TOPOLOGY = "cloud.google.com/gke-tpu-topology"
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Where a LeaderWorkerSet wants its groups: label keys or level names, as the user wrote them."""
+
+    required: str = ""
+    exclusive: str = ""
+    preferred: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class MemberShapes:
+    """What the pods of one revision are, as admission makes them."""
+
+    leader: PodShape
+    worker: PodShape
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class WantedGroup:
+    """One group that should have a place."""
+
+    namespace: str
+    set_name: str
+    set_uid: str
+    index: int
+    size: int
+    revision: str
+    shapes: MemberShapes
+    ask: Ask
+    leader_first: bool
+    created: str
+
+    @property
+    def leader_name(self) -> str:
+        return names.leader_name(self.set_name, self.index)
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.leader_name}"
+
+
+def is_ours(lws: LeaderWorkerSet) -> bool:
+    """Whether every member of the groups goes through our profile, so that the group can be placed whole."""
+    template = lws.spec.leader_worker_template
+    return all(
+        scheduler_of(each) == names.SCHEDULER for each in (template.actual_leader_template, template.worker_template)
+    )
+
+
+def scheduler_of(template: Template) -> str:
+    name = template.get("spec", {}).get("schedulerName")
+    return name if isinstance(name, str) else ""
+
+
+def ask_of(lws: LeaderWorkerSet) -> Ask:
+    """The topology asked for. The LeaderWorkerSet's annotation wins over the leader template's, that over the worker's.
+
+    Pods that select a TPU topology and say nothing else stay in one slice: chips of two slices are not connected.
+    """
+    preferred = _annotation(lws, names.PREFERRED_TOPOLOGY)
+    return Ask(
+        required=_annotation(lws, names.REQUIRED_TOPOLOGY) or _tpu_slice(lws),
+        exclusive=_annotation(lws, names.EXCLUSIVE_TOPOLOGY),
+        preferred=tuple(level.strip() for level in preferred.split(",") if level.strip()),
+    )
+
+
+def unsupported(lws: LeaderWorkerSet) -> str:
+    """One sentence on what this version cannot place, or "" where it can place all that is asked."""
+    template = lws.spec.leader_worker_template
+    for each in (template.actual_leader_template, template.worker_template):
+        if each.get("spec", {}).get("resourceClaims"):
+            return (
+                f"{lws.metadata.name} uses resource claims (spec.resourceClaims), which lws-sched cannot place: "
+                "ask for devices as extended resources, or use another schedulerName"
+            )
+    for key in (names.SUBGROUP_REQUIRED_TOPOLOGY, names.SUBGROUP_EXCLUSIVE_TOPOLOGY):
+        if _annotation(lws, key):
+            return (
+                f"{lws.metadata.name} asks for {key}, which lws-sched does not place yet: "
+                "remove the annotation, or use another schedulerName"
+            )
+    return ""
+
+
+def group_count(lws: LeaderWorkerSet, leader_replicas: int | None) -> int:
+    """How many groups exist or are about to; `leader_replicas` is the leader StatefulSet's, None where it has none."""
+    return max(lws.spec.replicas, leader_replicas or 0)
+
+
+def wanted_group(lws: LeaderWorkerSet, index: int, revision: str, shapes: MemberShapes) -> WantedGroup:
+    return WantedGroup(
+        namespace=lws.metadata.namespace,
+        set_name=lws.metadata.name,
+        set_uid=lws.metadata.uid,
+        index=index,
+        size=lws.spec.leader_worker_template.size,
+        revision=revision,
+        shapes=shapes,
+        ask=ask_of(lws),
+        leader_first=lws.spec.startup_policy == lwsapi.LEADER_READY,
+        created=lws.metadata.creation_timestamp,
+    )
+
+
+def _annotation(lws: LeaderWorkerSet, key: str) -> str:
+    template = lws.spec.leader_worker_template
+    sources = [lws.metadata.annotations]
+    sources += [
+        (each.get("metadata") or {}).get("annotations") or {}
+        for each in (template.actual_leader_template, template.worker_template)
+    ]
+    return next((source[key].strip() for source in sources if source.get(key, "").strip()), "")
+
+
+def _tpu_slice(lws: LeaderWorkerSet) -> str:
+    spec = lws.spec.leader_worker_template.worker_template.get("spec", {})
+    return GKE_SLICE if GKE_TPU_TOPOLOGY in (spec.get("nodeSelector") or {}) else ""
