@@ -8,7 +8,7 @@ posts what is missing (`life`). Every held call is answered, whatever happens.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -85,7 +85,7 @@ class Committer:
             self._check_member(call)
         for _ in range(2):
             record = self.records.get(group)
-            if record is None or record.status.state not in (api.RESERVED, api.COMMITTED, api.BOUND):
+            if record is None or not _may_commit(record, uids):
                 raise Refusal("its reservation was given up")
             try:
                 return self.records.write(records.committed(record, uids, self._stamp()))
@@ -117,3 +117,10 @@ class Committer:
 
     def _stamp(self) -> Stamp:
         return Stamp(self.runtime.epoch(), self.runtime.clock.now())
+
+
+def _may_commit(record: GroupPlacement, uids: Mapping[str, str]) -> bool:
+    """Sticky slots may be committed too, by a leader that is not the one that left them."""
+    if record.status.state == api.STICKY:
+        return uids.get(record.metadata.name, record.status.leader_uid) != record.status.leader_uid
+    return record.status.state in (api.RESERVED, api.COMMITTED, api.BOUND)

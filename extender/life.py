@@ -34,7 +34,7 @@ REFUSED_SECONDS = 5.0
 """How long a member may be unschedulable on its own slot before the group is planned elsewhere."""
 FORGET_REFUSAL_SECONDS = 300.0
 COMMIT_SECONDS = 2.0
-"""How long the task that committed a stage has to bind it before the bindings are posted from here as well."""
+"""How long the task that committed a stage has to finish it before what is missing is done from here."""
 MAX_FAILED_BARRIERS = 2
 
 
@@ -75,10 +75,12 @@ NOTHING = Step()
 
 def decide(view: View) -> Step:
     record = view.record
-    if record is None:
-        return Step(plan=True) if view.wanted else NOTHING
     if view.wanted is None:
-        return NOTHING if view.pods else Step(remove=True)
+        return NOTHING if record is None or view.pods else Step(remove=True)
+    if record is None:
+        return _unrecorded(view, view.wanted)
+    if all(ref.uid != view.wanted.set_uid for ref in record.metadata.owner_references):
+        return NOTHING if _ungated(view) else Step(remove=True)
     return _BY_STATE[record.status.state](view, record)
 
 
@@ -94,6 +96,25 @@ def revision_of(pod: Pod) -> str:
     return pod.metadata.labels.get(names.REVISION, "")
 
 
+def size_of(leader: Pod) -> int:
+    """The size of the group that a leader was made for; 0 where it does not say."""
+    size = leader.metadata.annotations.get(names.SIZE, "")
+    return int(size) if size.isdigit() else 0
+
+
+def _unrecorded(view: View, wanted: WantedGroup) -> Step:
+    """A group without a record: new, or its record was deleted by hand. Then its pods tell where it stands: a whole
+    group is taken over as it is; parts of one hold pins that no record explains, and are deleted."""
+    ungated = _ungated(view)
+    if not ungated:
+        return Step(plan=True)
+    nodes = tuple(view.pods[index].spec.node_name for index in sorted(view.pods))
+    if sorted(view.pods) == list(range(wanted.size)) and all(nodes):
+        uids = {pod.metadata.name: pod.metadata.uid for pod in view.pods.values()}
+        return Step(write=records.adopted(wanted, nodes, uids, view.stamp))
+    return Step(delete=_deletable(view, ungated), again=REFUSED_SECONDS)
+
+
 def _waiting(view: View, record: GroupPlacement) -> Step:
     given_back = record.status.reason == records.NO_POD_CAME
     return NOTHING if given_back and not view.pods else Step(plan=True)
@@ -104,7 +125,7 @@ def _reserved(view: View, record: GroupPlacement) -> Step:
     if unhealthy:
         return _abort(view, record, f"node {unhealthy[0]} was lost or cordoned before the group was bound")
     if not _fits_members(view, record):
-        return Step(plan=True)
+        return _abort(view, record, "the group changed before it was bound") if _ungated(view) else Step(plan=True)
     if record.status.failed_barriers >= MAX_FAILED_BARRIERS:
         return _abort(view, record, record.status.reason)
     refused = _refused_members(view, record)
@@ -132,11 +153,13 @@ def _committed(view: View, record: GroupPlacement) -> Step:
         reason = f"{lost[0]} was lost after the group was committed and before it was bound"
         step = _abort(view, record, reason)
         return Step(write=step.write, delete=step.delete, confirm_lost=tuple(lost), again=step.again)
-    if unbound:
-        left = COMMIT_SECONDS - records.age(record, view.stamp.now)
-        return Step(again=left) if left > 0 else Step(bind=tuple(unbound), again=COMMIT_SECONDS)
-    if len(record.status.committed) < record.spec.size:
+    if len(record.status.committed) < record.spec.size and not unbound:
         return Step(place=_to_place(view, record))
+    left = COMMIT_SECONDS - records.age(record, view.stamp.now)
+    if left > 0:
+        return Step(again=left)
+    if unbound:
+        return Step(bind=tuple(unbound), again=COMMIT_SECONDS)
     return Step(write=records.bound(record, view.stamp))
 
 
@@ -164,7 +187,7 @@ def _sticky(view: View, record: GroupPlacement) -> Step:
 
 
 def _aborting(view: View, record: GroupPlacement) -> Step:  # noqa: ARG001 - one signature for all states
-    remaining = [pod for _, pod in sorted(view.pods.items()) if not is_gated(pod)]
+    remaining = _ungated(view)
     if not remaining:
         return Step(plan=True)
     return Step(delete=_deletable(view, remaining), again=REFUSED_SECONDS)
@@ -182,13 +205,18 @@ _BY_STATE: Mapping[str, Callable[[View, GroupPlacement], Step]] = {
 
 def _abort(view: View, record: GroupPlacement, reason: str, refused: tuple[api.RefusedSlot, ...] = ()) -> Step:
     """Drop the placement: delete what is pinned or bound; where nothing is, plan again at once."""
-    remaining = [pod for _, pod in sorted(view.pods.items()) if not is_gated(pod)]
+    remaining = _ungated(view)
     leader = view.pods.get(0)
     uid = leader.metadata.uid if leader else ""
     write = records.aborting(record, uid, reason, refused, view.stamp)
     if not remaining:
         return Step(write=write, plan=True)
     return Step(write=write, delete=_deletable(view, remaining), again=REFUSED_SECONDS)
+
+
+def _ungated(view: View) -> list[Pod]:
+    """Members that hold a pin or a node, in worker-index order: what must be gone before the group can move."""
+    return [pod for _, pod in sorted(view.pods.items()) if not is_gated(pod)]
 
 
 def _deletable(view: View, remaining: list[Pod]) -> tuple[Pod, ...]:

@@ -31,7 +31,7 @@ from lws_sched.extender.life import Step, View
 from lws_sched.extender.records import RecordStore, Stamp
 from lws_sched.extender.shapes import AdmittedShapes
 from lws_sched.extender.wanted import WantedGroup
-from lws_sched.kube.errors import ApiError, Conflict, NotFound
+from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from lws_sched.kube.port import Informer, Queue, Runtime
 from lws_sched.placement import Decision, GroupRequest, Placed, Refused, plan
 
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 PLAN = "plan"
 BATCH_SECONDS = 0.02
 """How long freed room is left to gather before groups that wait are planned again."""
+AGAIN_SECONDS = 0.05
 BY_GROUP = "group"
 BY_SET = "set"
 
@@ -96,17 +97,28 @@ class Planner:
             self.queue.add_after(PLAN, BATCH_SECONDS)
 
     def expects(self, group: str) -> bool:
-        """Whether the group's place is being decided: it is pending, or its set is known and has no record of it."""
-        return group in self.pending or (self.records.get(group) is None and self._set_of(group) is not None)
+        """Whether the group's place is being decided: it is pending, or has no record yet and its set wants it.
+
+        A set that is not known yet is about to be: its pods cannot come before it.
+        """
+        if group in self.pending:
+            return True
+        namespace, leader = split_key(group)
+        parts = names.parent_and_ordinal(leader)
+        is_known = parts is not None and self.sources.sets.get(namespace, parts[0]) is not None
+        return self.records.get(group) is None and (not is_known or self._set_of(group) is not None)
 
     def reconcile(self, key: str) -> float | None:
         kind, _, rest = key.partition("/")
-        if kind == "set":
-            self._look_at_set(*split_key(rest))
-            return None
-        if kind == "group":
-            return self._look_at_group(rest)
-        self._plan()
+        try:
+            if kind == "set":
+                self._look_at_set(*split_key(rest))
+            elif kind == "group":
+                return self._look_at_group(rest)
+            else:
+                self._plan()
+        except (Conflict, AlreadyExists):
+            return AGAIN_SECONDS  # somebody else's write came first: look at what it left
         return None
 
     # --- sets --------------------------------------------------------------------------------------------------------
@@ -157,9 +169,11 @@ class Planner:
         lws, index = found
         leader = self.sources.pods.get(*split_key(group))
         revision, shapes = self.shapes.current(lws)
+        group_size = lws.spec.leader_worker_template.size
         if leader is not None and not life.is_leaving(leader):
             revision = life.revision_of(leader) or revision
-        return wanted.wanted_group(lws, index, revision, shapes)
+            group_size = life.size_of(leader) or group_size
+        return wanted.wanted_group(lws, index, revision, shapes, size=group_size)
 
     # --- one group ---------------------------------------------------------------------------------------------------
 

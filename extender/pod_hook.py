@@ -134,11 +134,13 @@ class PodHook:
         leader = self.pods.get(namespace, record.metadata.name)
         if leader is None or leader.metadata.uid != leader_ref.uid:
             return Place.UNKNOWN
-        if leader.metadata.deletion_timestamp or record.status.state == api.STICKY:
+        if leader.metadata.deletion_timestamp:
             return Place.NONE
-        if record.status.state == api.RESERVED or record.status.leader_uid == leader_ref.uid:
+        if record.status.state == api.RESERVED:
             return Place.MATCHES
-        return Place.NONE
+        if record.status.leader_uid != leader_ref.uid:
+            return Place.UNKNOWN
+        return Place.NONE if record.status.state == api.STICKY else Place.MATCHES
 
 
 def group_of(pod: Pod, namespace: str) -> str | None:

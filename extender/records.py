@@ -107,6 +107,14 @@ def bound(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:
     return _stamped(record, replace(record.status, state=api.BOUND, bound=record.spec.size), stamp)
 
 
+def adopted(group: WantedGroup, nodes: tuple[str, ...], uids: Mapping[str, str], stamp: Stamp) -> GroupPlacement:
+    """A record for a group that stands whole and has none."""
+    status = GroupPlacementStatus(
+        state=api.BOUND, slots=nodes, committed=dict(uids), leader_uid=uids[group.leader_name], bound=group.size
+    )
+    return _stamped(first_record(group), status, stamp)
+
+
 def sticky(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:
     """The group is down; its slots are kept for its return."""
     return _stamped(record, replace(record.status, state=api.STICKY, committed={}, bound=0), stamp)

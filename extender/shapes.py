@@ -11,11 +11,11 @@ from collections import OrderedDict
 from typing import Any
 
 import msgspec
-from lws_sched.core.revision import revision_key
 
 from lws_sched.api import names
 from lws_sched.api.core import POD, PodSpec, PodTemplate
 from lws_sched.api.lws import LeaderWorkerSet, Template
+from lws_sched.core import revision
 from lws_sched.extender.wanted import MemberShapes
 from lws_sched.kube.errors import Forbidden, Invalid
 from lws_sched.kube.port import Runtime
@@ -39,7 +39,7 @@ class AdmittedShapes:
         key = (lws.metadata.uid, lws.metadata.generation)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = (revision_key(lws), self._ask(lws))
+            known = self._known[key] = (revision.key(revision.data(lws)), self._ask(lws))
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         return known

@@ -163,11 +163,13 @@ def _member_filter(pod: Pod, slot: Slot | None, offered: tuple[str, ...]) -> Fil
 
 def _refusal(record: GroupPlacement | None, slot: Slot, args: BindingArgs) -> str:
     """Why a member may not be bound where kube-scheduler wants it, or ""."""
-    if record is None or not slot.open or record.status.state not in (api.RESERVED, api.COMMITTED, api.BOUND):
+    if record is None or not slot.open or record.status.state == api.WAITING:
         return f"lws-sched: group {slot.group} is being planned anew; {args.pod_name} must wait"
     if slot.node != args.node:
         return f"lws-sched: the slot of {args.pod_name} is on node {slot.node}, not {args.node}"
-    leader_uid = record.status.leader_uid
-    if slot.index == 0 and leader_uid and record.status.state != api.RESERVED and leader_uid != args.pod_uid:
-        return f"lws-sched: group {slot.group} still belongs to an earlier leader; {args.pod_name} must wait"
+    if slot.index or record.status.state == api.RESERVED:
+        return ""
+    is_known = args.pod_uid == record.status.leader_uid
+    if is_known == (record.status.state == api.STICKY):
+        return f"lws-sched: group {slot.group} still belongs to another leader; {args.pod_name} must wait"
     return ""

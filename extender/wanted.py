@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from lws_sched.api import lws as lwsapi
 from lws_sched.api import names
-from lws_sched.api.lws import LeaderWorkerSet, Template
+from lws_sched.api.lws import LeaderWorkerSet
+from lws_sched.core.desired import scheduler_of
 from lws_sched.placement import PodShape
 
 GKE_SLICE = "cloud.google.com/gke-nodepool"
@@ -61,16 +62,11 @@ class WantedGroup:
 
 
 def is_ours(lws: LeaderWorkerSet) -> bool:
-    """Whether every member of the groups goes through our profile, so that the group can be placed whole."""
+    """Whether any pod of the set asks for our profile."""
     template = lws.spec.leader_worker_template
-    return all(
+    return any(
         scheduler_of(each) == names.SCHEDULER for each in (template.actual_leader_template, template.worker_template)
     )
-
-
-def scheduler_of(template: Template) -> str:
-    name = template.get("spec", {}).get("schedulerName")
-    return name if isinstance(name, str) else ""
 
 
 def ask_of(lws: LeaderWorkerSet) -> Ask:
@@ -89,7 +85,13 @@ def ask_of(lws: LeaderWorkerSet) -> Ask:
 def unsupported(lws: LeaderWorkerSet) -> str:
     """One sentence on what this version cannot place, or "" where it can place all that is asked."""
     template = lws.spec.leader_worker_template
-    for each in (template.actual_leader_template, template.worker_template):
+    templates = (template.actual_leader_template, template.worker_template)
+    if any(scheduler_of(each) != names.SCHEDULER for each in templates):
+        return (
+            f"leaders and workers of {lws.metadata.name} have different schedulers, so no group can be placed whole: "
+            f"set schedulerName: {names.SCHEDULER} in both templates, or in neither"
+        )
+    for each in templates:
         if each.get("spec", {}).get("resourceClaims"):
             return (
                 f"{lws.metadata.name} uses resource claims (spec.resourceClaims), which lws-sched cannot place: "
@@ -109,13 +111,13 @@ def group_count(lws: LeaderWorkerSet, leader_replicas: int | None) -> int:
     return max(lws.spec.replicas, leader_replicas or 0)
 
 
-def wanted_group(lws: LeaderWorkerSet, index: int, revision: str, shapes: MemberShapes) -> WantedGroup:
+def wanted_group(lws: LeaderWorkerSet, index: int, revision: str, shapes: MemberShapes, *, size: int) -> WantedGroup:
     return WantedGroup(
         namespace=lws.metadata.namespace,
         set_name=lws.metadata.name,
         set_uid=lws.metadata.uid,
         index=index,
-        size=lws.spec.leader_worker_template.size,
+        size=size,
         revision=revision,
         shapes=shapes,
         ask=ask_of(lws),

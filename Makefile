@@ -1,0 +1,51 @@
+# Everything a newcomer needs: `make demo` and `make test` set up all they use by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NODES ?= 1000
+HOSTS_PER_RACK ?= 16
+PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: demo test unit plane check cluster bench-bind clean
+
+demo: $(VENV)/.runtime
+	@$(BIN)/lws-sched demo
+
+test: check unit plane
+
+# Without a cluster: pure code, and the whole system on the simulated one.
+unit: $(VENV)/.dev
+	@$(BIN)/pytest -m "not plane" --numprocesses 2 --dist worksteal --quiet
+
+# On the real control plane, built from Go modules on first use.
+plane: $(VENV)/.dev
+	@$(BIN)/python -m tests.controlplane.build >/dev/null
+	@$(BIN)/pytest -m plane --durations 10
+
+check: $(VENV)/.dev
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+cluster: $(VENV)/.dev
+	@$(BIN)/python -m tests.system --nodes $(NODES) --hosts-per-rack $(HOSTS_PER_RACK)
+
+bench-bind: $(VENV)/.dev
+	@$(BIN)/python -m benchmarks.bind_rate
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@echo "Making the Python environment in $(VENV) (about a minute) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "lws-sched needs Python 3.11 or newer; set PYTHON=")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(VENV)/bin/python pyproject.toml constraints.txt
+	@$(PIP_INSTALL) .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@$(PIP_INSTALL) '.[dev]'
+	@touch $@

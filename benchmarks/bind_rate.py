@@ -1,0 +1,217 @@
+"""Pods bound per second, and what one `filter` call costs: `python -m benchmarks.bind_rate` (or `make bench-bind`).
+
+On one real control plane with fake nodes, in turn:
+
+- `plain`: pods of no group on the default profile of a stock kube-scheduler without an extender;
+- `groups`: the same number of pods as LeaderWorkerSet groups of 8, one rack each, through our profile and extender.
+
+In both all pods exist before kube-scheduler starts, so that what is measured is scheduling and binding, not how fast
+the StatefulSet controller creates pods; pods bound are counted by a watch, from the first binding to the last. The two
+sides alternate `--rounds` times; the figure of a side is the median. `filter` is called from outside, over one kept-alive
+connection, with what kube-scheduler sends: a pinned member and its one node, and a stranger with every node's name.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from typing import Any
+from urllib.parse import urlsplit
+
+from tests.controlplane.client import path_of
+from tests.controlplane.nodes import RACK_LABEL
+from tests.controlplane.plane import ControlPlane
+from tests.controlplane.start import start_plane
+from tests.controlplane.wait import wait_until
+from tests.system import LwsSched
+
+GROUP_SIZE = 8
+NAMESPACE = "bench"
+PODS = path_of("pods", NAMESPACE)
+SETS = path_of("leaderworkerset.x-k8s.io/v1/leaderworkersets", NAMESPACE)
+CREATORS = 16
+FILTER_CALLS = 2000
+Json = dict[str, Any]
+
+
+def main() -> int:
+    options = _parse()
+    racks = -(-options.nodes // options.hosts_per_rack)
+    _say(f"starting {racks * options.hosts_per_rack} nodes in {racks} racks ...")
+    with start_plane(racks, options.hosts_per_rack) as plane:
+        plane.create_namespace(NAMESPACE)
+        system = LwsSched(plane)
+        system.install()
+        rates: dict[str, list[float]] = {"plain": [], "groups": []}
+        for turn in range(options.rounds):
+            rates["plain"].append(_plain(plane, options.pods))
+            rates["groups"].append(_groups(plane, system, options.pods))
+            _say(f"round {turn + 1}: " + ", ".join(f"{side} {each[-1]:.0f} pods/s" for side, each in rates.items()))
+        latency = _filter_latency(plane, system)
+    result = _summary(options, rates, latency)
+    print(json.dumps(result))
+    return 0
+
+
+def _plain(plane: ControlPlane, count: int) -> float:
+    """Pods per second of a stock scheduler without an extender."""
+    plane.stop_component("scheduler")
+    plane.set_scheduler_config(None)
+    with ThreadPoolExecutor(CREATORS) as pool:
+        list(pool.map(lambda index: plane.client.create(PODS, _pod(f"plain-{index:04}")), range(count)))
+    rate = _rate(plane, count)
+    plane.client.delete(PODS, {"gracePeriodSeconds": 0})
+    _wait_no_pods(plane)
+    return rate
+
+
+def _groups(plane: ControlPlane, system: LwsSched, count: int) -> float:
+    """Pods per second of our profile, in groups of GROUP_SIZE, each in one rack."""
+    plane.stop_component("scheduler")
+    plane.set_scheduler_config(system.scheduler_config())
+    plane.client.create(SETS, _leader_worker_set("bench", count // GROUP_SIZE))
+    _wait_for_pods(plane, count)
+    rate = _rate(plane, count)
+    plane.client.delete(f"{SETS}/bench", {"propagationPolicy": "Background"})
+    _wait_no_pods(plane)
+    return rate
+
+
+def _rate(plane: ControlPlane, count: int) -> float:
+    """Start kube-scheduler and count bindings by watch: pods per second from the first to the last."""
+    version = plane.client.get(PODS, limit="1")["metadata"]["resourceVersion"]
+    plane.start_component("scheduler")
+    bound: set[str] = set()
+    first = last = 0.0
+    for event in plane.client.watch(PODS, version, timeout_seconds=300):
+        pod = event.object
+        if event.type == "BOOKMARK" or not pod["spec"].get("nodeName") or pod["metadata"]["uid"] in bound:
+            continue
+        last = time.monotonic()
+        first = first or last
+        bound.add(pod["metadata"]["uid"])
+        if len(bound) == count:
+            return (count - 1) / (last - first)
+    raise RuntimeError(f"only {len(bound)} of {count} pods were bound within 300 s")
+
+
+def _filter_latency(plane: ControlPlane, system: LwsSched) -> Json:
+    """Milliseconds per `filter` call at one connection, with one group reserved and unbound."""
+    plane.stop_component("scheduler")
+    plane.client.create(SETS, _leader_worker_set("latency", 1))
+    pods = _wait_for_pods(plane, GROUP_SIZE)
+    names = sorted(node["metadata"]["name"] for node in plane.client.list(path_of("nodes")))
+    member = _scheduler_view(pods[0])
+    slot = _slot_of(pods[0])
+    stranger = _scheduler_view({**_pod("stranger"), "status": {}})
+    url = urlsplit(system.verbs_url)
+    return {
+        "member": _time_calls(url.netloc, {"Pod": member, "Nodes": None, "NodeNames": [slot]}),
+        "stranger_all_nodes": _time_calls(url.netloc, {"Pod": stranger, "Nodes": None, "NodeNames": names}),
+        "nodes": len(names),
+    }
+
+
+def _time_calls(address: str, args: Json) -> Json:
+    connection = HTTPConnection(address, timeout=10)
+    body = json.dumps(args).encode()
+    took: list[float] = []
+    for _ in range(FILTER_CALLS):
+        started = time.perf_counter()
+        connection.request("POST", "/filter", body, {"Content-Type": "application/json"})
+        answer = json.loads(connection.getresponse().read())
+        took.append((time.perf_counter() - started) * 1000)
+    connection.close()
+    if answer.get("Error") or not answer.get("NodeNames"):
+        raise RuntimeError(f"filter refused what it should allow: {answer}")
+    ordered = sorted(took)
+    return {"p50": round(statistics.median(took), 3), "p99": round(ordered[int(len(ordered) * 0.99)], 3)}
+
+
+def _scheduler_view(pod: Json) -> Json:
+    """kube-scheduler sends pods without managedFields, apiVersion and kind."""
+    metadata = {key: value for key, value in pod["metadata"].items() if key != "managedFields"}
+    return {"metadata": {"namespace": NAMESPACE, **metadata}, "spec": pod["spec"], "status": pod["status"]}
+
+
+def _slot_of(pod: Json) -> str:
+    terms = pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    return str(terms["nodeSelectorTerms"][0]["matchFields"][0]["values"][0])
+
+
+def _wait_for_pods(plane: ControlPlane, count: int) -> Sequence[Json]:
+    """All pods of the groups, once they exist and none is gated: each knows its slot."""
+
+    def pinned() -> Sequence[Json] | None:
+        pods = plane.client.list(PODS)
+        ready = len(pods) == count and not any(pod["spec"].get("schedulingGates") for pod in pods)
+        return pods if ready else None
+
+    found = wait_until(pinned, f"{count} pods exist and know their slots", 300, interval=0.5)
+    assert found is not None
+    return found
+
+
+def _wait_no_pods(plane: ControlPlane) -> None:
+    wait_until(lambda: not plane.client.list(PODS, limit="1"), "all pods are gone", 300, interval=0.5)
+
+
+def _pod(name: str) -> Json:
+    return {"metadata": {"name": name}, "spec": _pod_spec()}
+
+
+def _pod_spec(**more: object) -> Json:
+    resources = {"requests": {"cpu": "1", "nvidia.com/gpu": "1"}, "limits": {"nvidia.com/gpu": "1"}}
+    return {"containers": [{"name": "main", "image": "fake", "resources": resources}], **more}
+
+
+def _leader_worker_set(name: str, replicas: int) -> Json:
+    return {
+        "apiVersion": "leaderworkerset.x-k8s.io/v1",
+        "kind": "LeaderWorkerSet",
+        "metadata": {"name": name, "annotations": {"lws-sched.io/required-topology": RACK_LABEL}},
+        "spec": {
+            "replicas": replicas,
+            "leaderWorkerTemplate": {
+                "size": GROUP_SIZE,
+                "workerTemplate": {"spec": _pod_spec(schedulerName="lws-sched")},
+            },
+        },
+    }
+
+
+def _summary(options: argparse.Namespace, rates: dict[str, list[float]], latency: Json) -> Json:
+    median: Callable[[str], float] = lambda side: statistics.median(rates[side])  # noqa: E731 - used twice below
+    return {
+        "benchmark": "bind_rate",
+        "nodes": options.nodes,
+        "pods": options.pods,
+        "group_size": GROUP_SIZE,
+        "pods_per_second": {side: round(median(side), 1) for side in rates},
+        "rounds": {side: [round(rate, 1) for rate in each] for side, each in rates.items()},
+        "groups_over_plain": round(median("groups") / median("plain"), 2),
+        "filter_ms": latency,
+    }
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.bind_rate", description=__doc__)
+    parser.add_argument("--nodes", type=int, default=1000)
+    parser.add_argument("--hosts-per-rack", type=int, default=16)
+    parser.add_argument("--pods", type=int, default=1000, help="on each side; a multiple of 8")
+    parser.add_argument("--rounds", type=int, default=3)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Starts, stops and kills the controller and the extender beside a `ControlPlane`."""
+
+from __future__ import annotations
+
+import ssl
+import sys
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.controlplane.plane import ControlPlane
+from tests.controlplane.ports import LOCALHOST, free_ports
+from tests.controlplane.scheduler_config import load_scheduler_config
+
+ROOT = Path(__file__).resolve().parents[2]
+CRDS = ROOT / "deploy" / "crds"
+SCHEDULER_CONFIG = ROOT / "deploy" / "scheduler" / "kube-scheduler-config.yaml"
+CONTROLLER, EXTENDER = "lws-controller", "lws-extender"
+
+
+class LwsSched:
+    """Our two processes on one control plane, supervised by it under the names `lws-controller` and `lws-extender`."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self.plane = plane
+        self._controller_port, self._hook_port, self._verbs_port = free_ports(3)
+
+    @property
+    def verbs_url(self) -> str:
+        return f"http://{LOCALHOST}:{self._verbs_port}"
+
+    def install(self, *, controller: bool = True) -> None:
+        """CRDs, the extender, the controller; then kube-scheduler with our profile, where one runs."""
+        self.plane.kubectl("apply", "--server-side", "-f", str(CRDS))
+        self.plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
+        self.start_extender()
+        if controller:
+            self.start_controller()
+        self.use_scheduler_config()
+
+    def start_controller(self) -> None:
+        self._spawn(CONTROLLER, "controller", self._controller_port)
+
+    def start_extender(self) -> None:
+        self._spawn(EXTENDER, "extender", self._hook_port, "--bind-address", f"{LOCALHOST}:{self._verbs_port}")
+
+    def scheduler_config(self) -> dict[str, Any]:
+        """The configuration that `deploy/` gives users, with the extender where this test has it."""
+        return load_scheduler_config(SCHEDULER_CONFIG, self.verbs_url)
+
+    def use_scheduler_config(self) -> None:
+        self.plane.set_scheduler_config(self.scheduler_config())
+        if self.plane.component("scheduler").alive:
+            self.plane.restart_component("scheduler")
+
+    def _spawn(self, name: str, command: str, port: int, *more: str) -> None:
+        argv = [sys.executable, "-m", "lws_sched.cli.main", command]
+        argv += ["--kubeconfig", str(self.plane.kubeconfig), "--webhook-bind-address", f"{LOCALHOST}:{port}"]
+        argv += ["--webhook-url", f"https://{LOCALHOST}:{port}", *more]
+        self.plane.spawn(name, argv, ready=_is_ready(port))
+
+
+def _is_ready(port: int) -> Callable[[], bool]:
+    # The certificate is the process's own, made anew at each start: nothing here could know it.
+    trusting = ssl._create_unverified_context()
+
+    def ready() -> bool:
+        try:
+            with urllib.request.urlopen(f"https://{LOCALHOST}:{port}/readyz", timeout=2, context=trusting) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    return ready

@@ -1,0 +1,212 @@
+"""What is done next about one group, state by state."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from lws_sched.api import placement as api
+from lws_sched.extender import life
+from lws_sched.extender.life import NOTHING, Step, decide
+from lws_sched.extender.records import NO_POD_CAME
+from tests.unit.extender.builders import (
+    NODES,
+    NOW,
+    bound_members,
+    group,
+    members,
+    pod,
+    record,
+    uids,
+    view,
+)
+
+
+def state_of(step: Step) -> str:
+    assert step.write is not None
+    return step.write.status.state
+
+
+class TestWithoutARecord:
+    def test_a_wanted_group_asks_for_a_place(self) -> None:
+        assert decide(view(None)) == Step(plan=True)
+
+    def test_an_unwanted_group_is_nobodys_concern(self) -> None:
+        assert decide(view(None, unwanted=True)) == NOTHING
+
+    def test_a_whole_group_whose_record_was_deleted_is_taken_over_as_it_stands(self) -> None:
+        step = decide(view(None, bound_members()))
+        assert state_of(step) == api.BOUND
+        assert step.write is not None
+        assert (step.write.status.slots, step.write.status.committed) == (NODES, uids(members()))
+
+    def test_parts_of_a_group_that_no_record_explains_are_deleted_through_the_leader(self) -> None:
+        pods = {**members(), 1: pod(1, node="n1")}
+        assert decide(view(None, pods)) == Step(delete=(pods[0],), again=life.REFUSED_SECONDS)
+
+
+class TestARecordOfAnEarlierSetOfTheSameName:
+    def test_goes_once_its_pods_are_gone(self) -> None:
+        again = replace(group(), set_uid="another-uid")
+        assert decide(view(record(api.BOUND), bound_members(), wanted=again)) == NOTHING
+        assert decide(view(record(api.BOUND), {0: pod(0, gated=True)}, wanted=again)) == Step(remove=True)
+
+
+class TestAGroupThatIsNoLongerWanted:
+    def test_keeps_its_slots_while_pods_stand_on_them(self) -> None:
+        assert decide(view(record(api.BOUND), bound_members(), unwanted=True)) == NOTHING
+
+    def test_loses_its_record_with_its_last_pod(self) -> None:
+        assert decide(view(record(api.BOUND), unwanted=True)) == Step(remove=True)
+
+
+class TestWaiting:
+    def test_is_planned_again(self) -> None:
+        assert decide(view(record(api.WAITING, reason="too large"))) == Step(plan=True)
+
+    def test_after_its_slots_were_given_back_it_rests_until_a_pod_comes(self) -> None:
+        given_back = record(api.WAITING, reason=NO_POD_CAME)
+        assert decide(view(given_back)) == NOTHING
+        assert decide(view(given_back, {0: pod(0, gated=True)})) == Step(plan=True)
+
+
+class TestReserved:
+    def test_with_all_members_pinned_nothing_is_left_to_do(self) -> None:
+        assert decide(view(record(api.RESERVED), members())) == NOTHING
+
+    def test_lifts_the_gates_of_members_that_came_before_the_plan(self) -> None:
+        pods = {0: pod(0), 1: pod(1, gated=True)}
+        assert decide(view(record(api.RESERVED), pods)).place == ((pods[1], "n1"),)
+
+    def test_leaves_a_member_alone_that_waits_behind_somebody_elses_gate_too(self) -> None:
+        pods = {0: pod(0, gated=True, gates=("quota.example/queue",))}
+        assert decide(view(record(api.RESERVED), pods)).place == ()
+
+    def test_waits_for_pods_and_then_gives_the_slots_back(self) -> None:
+        assert decide(view(record(api.RESERVED, age=10))) == Step(again=life.NO_POD_SECONDS - 10)
+        step = decide(view(record(api.RESERVED, age=31)))
+        assert state_of(step) == api.WAITING
+        assert step.write is not None
+        assert step.write.status.slots == ()
+
+    def test_a_leader_of_another_revision_is_planned_anew(self) -> None:
+        pods = {0: pod(0, gated=True, revision="other")}
+        assert decide(view(record(api.RESERVED), pods)) == Step(plan=True)
+
+    def test_a_set_that_changed_before_any_pod_came_is_planned_anew(self) -> None:
+        assert decide(view(record(api.RESERVED), wanted=group(revision="other"))) == Step(plan=True)
+        assert decide(view(record(api.RESERVED), wanted=group(size=4))) == Step(plan=True)
+
+    def test_a_lost_node_takes_the_pinned_members_down_through_the_leader(self) -> None:
+        pods = members()
+        step = decide(view(record(api.RESERVED), pods, lost_nodes=("n2",)))
+        assert state_of(step) == api.ABORTING
+        assert step.delete == (pods[0],)
+
+    def test_a_lost_node_before_any_pod_came_is_planned_around_at_once(self) -> None:
+        step = decide(view(record(api.RESERVED), lost_nodes=("n2",)))
+        assert state_of(step) == api.ABORTING
+        assert step.plan
+
+    def test_two_failed_barriers_are_enough(self) -> None:
+        step = decide(view(record(api.RESERVED, failed_barriers=2, reason="a-0-2 did not arrive"), members()))
+        assert state_of(step) == api.ABORTING
+        assert step.delete == (members()[0],)
+
+    def test_a_slot_that_the_scheduler_refuses_is_remembered_and_left(self) -> None:
+        pods = {**members(), 2: pod(2, unschedulable="node(s) didn't have free ports")}
+        assert decide(view(record(api.RESERVED, age=1), pods)).write is None
+        step = decide(view(record(api.RESERVED, age=6), pods))
+        assert state_of(step) == api.ABORTING
+        assert step.write is not None
+        assert [(slot.node, slot.reason) for slot in step.write.status.refused] == [
+            ("n2", "node(s) didn't have free ports")
+        ]
+        assert step.write.status.refused[0].until > NOW
+
+
+class TestCommitted:
+    def test_all_bound_is_bound(self) -> None:
+        step = decide(view(record(api.COMMITTED, age=5, committed=uids(members())), bound_members()))
+        assert state_of(step) == api.BOUND
+
+    def test_leaves_the_task_that_committed_time_to_bind(self) -> None:
+        step = decide(view(record(api.COMMITTED, committed=uids(members())), members()))
+        assert step == Step(again=life.COMMIT_SECONDS)
+
+    def test_posts_the_bindings_that_a_crash_left_out(self) -> None:
+        pods = {**bound_members(), 1: pod(1)}
+        step = decide(view(record(api.COMMITTED, age=5, committed=uids(members())), pods))
+        assert step.bind == ((pods[1], "n1"),)
+
+    def test_a_member_lost_before_it_was_bound_takes_all_with_it_once_confirmed(self) -> None:
+        pods = bound_members()
+        del pods[2]
+        step = decide(view(record(api.COMMITTED, committed=uids(members())), pods))
+        assert step.confirm_lost == ("a-0-2",)
+        assert state_of(step) == api.ABORTING
+        assert step.delete == (pods[0],)
+
+    def test_a_member_that_was_replaced_is_lost_too(self) -> None:
+        pods = {**bound_members(), 2: pod(2, uid="another")}
+        assert decide(view(record(api.COMMITTED, committed=uids(members())), pods)).confirm_lost == ("a-0-2",)
+
+    def test_after_the_leaders_stage_the_workers_gates_are_lifted(self) -> None:
+        pods = {0: pod(0, node="n0"), 1: pod(1, gated=True), 2: pod(2)}
+        step = decide(view(record(api.COMMITTED, committed={"a-0": "uid-0"}, leader_first=True), pods))
+        assert step == Step(place=((pods[1], "n1"),))
+
+
+class TestBound:
+    def test_with_all_members_there_nothing_is_left_to_do(self) -> None:
+        assert decide(view(record(api.BOUND, leader_uid="uid-0"), bound_members())) == NOTHING
+
+    def test_keeps_the_slots_when_the_leader_goes(self) -> None:
+        for pods in ({}, {**bound_members(), 0: pod(0, node="n0", leaving=True)}):
+            step = decide(view(record(api.BOUND, leader_uid="uid-0"), pods))
+            assert state_of(step) == api.STICKY
+            assert step.write is not None
+            assert step.write.status.slots == NODES
+            assert step.write.status.committed == {}
+
+    def test_a_leader_of_a_new_incarnation_that_was_gated_asks_for_a_place(self) -> None:
+        step = decide(view(record(api.BOUND, leader_uid="old"), {0: pod(0, gated=True)}))
+        assert state_of(step) == api.STICKY
+        assert step.plan
+
+    def test_a_member_that_came_back_behind_the_gate_gets_its_slot(self) -> None:
+        pods = {**bound_members(), 2: pod(2, uid="again", gated=True)}
+        assert decide(view(record(api.BOUND, leader_uid="uid-0"), pods)).place == ((pods[2], "n2"),)
+
+
+class TestSticky:
+    def test_waits_for_the_groups_return_and_then_gives_the_slots_back(self) -> None:
+        assert decide(view(record(api.STICKY, age=1))).again == life.STICKY_SECONDS - 1
+        assert state_of(decide(view(record(api.STICKY, age=301)))) == api.WAITING
+
+    def test_the_old_leader_still_leaving_is_no_return(self) -> None:
+        assert decide(view(record(api.STICKY, leader_uid="uid-0"), {0: pod(0, leaving=True)})) == NOTHING
+
+    def test_a_pinned_leader_takes_the_slots_back(self) -> None:
+        step = decide(view(record(api.STICKY, leader_uid="old"), {0: pod(0)}))
+        assert state_of(step) == api.RESERVED
+        assert step.write is not None
+        assert (step.write.status.slots, step.write.status.leader_uid) == (NODES, "")
+
+    def test_a_gated_leader_is_planned_with_its_old_slots_as_first_choice(self) -> None:
+        assert decide(view(record(api.STICKY, leader_uid="old"), {0: pod(0, gated=True)})) == Step(plan=True)
+
+
+class TestAborting:
+    def test_waits_until_nothing_but_gated_pods_is_left(self) -> None:
+        leaving = {0: pod(0, leaving=True), 1: pod(1, leaving=True)}
+        assert decide(view(record(api.ABORTING), leaving)) == Step(again=life.REFUSED_SECONDS)
+        assert decide(view(record(api.ABORTING), {0: pod(0, gated=True)})) == Step(plan=True)
+        assert decide(view(record(api.ABORTING))) == Step(plan=True)
+
+    def test_deletes_again_what_a_crash_left_alive(self) -> None:
+        pods = {0: pod(0), 1: pod(1)}
+        assert decide(view(record(api.ABORTING), pods)).delete == (pods[0],)
+
+    def test_without_a_leader_each_worker_is_deleted(self) -> None:
+        pods = {1: pod(1), 2: pod(2, leaving=True)}
+        assert decide(view(record(api.ABORTING), pods)).delete == (pods[1],)

@@ -1,0 +1,108 @@
+"""The listener: held calls cost nothing, a dead caller is noticed, and a malformed call gets one sentence."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from typing import Any, cast
+
+import pytest
+
+from lws_sched.api.extender import BindingArgs, BindingResult, ExtenderArgs, FilterResult
+from lws_sched.extender.listener import Listener
+from lws_sched.extender.verbs import Verbs
+
+HELD = 100
+
+
+@dataclass
+class StandIn:
+    """Answers `filter` at once and holds every `bind` until `let_go`."""
+
+    held: list[tuple[BindingArgs, Callable[[BindingResult], None], Callable[[], bool]]] = field(default_factory=list)
+    arrived: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
+
+    def filter(self, args: ExtenderArgs) -> FilterResult:
+        if args.pod.metadata.name == "bug":
+            raise ZeroDivisionError
+        return FilterResult(node_names=args.node_names)
+
+    def bind(self, args: BindingArgs, respond: Callable[[BindingResult], None], is_alive: Callable[[], bool]) -> None:
+        self.held.append((args, respond, is_alive))
+        self.arrived.release()
+
+
+@pytest.fixture
+def verbs() -> StandIn:
+    return StandIn()
+
+
+@pytest.fixture
+def listener(verbs: StandIn) -> Iterator[Listener]:
+    listener = Listener(cast(Verbs, verbs), "127.0.0.1", 0)
+    listener.start()
+    yield listener
+    listener.stop()
+
+
+def post(listener: Listener, path: str, body: Any) -> Any:
+    connection = HTTPConnection("127.0.0.1", listener.port, timeout=10)
+    connection.request("POST", path, body if isinstance(body, str) else json.dumps(body))
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    return answer
+
+
+def binding(name: str) -> dict[str, str]:
+    return {"PodName": name, "PodNamespace": "ns", "PodUID": "u", "Node": "n"}
+
+
+def test_filter_answers_with_the_protocols_names(listener: Listener) -> None:
+    args = {"Pod": {"metadata": {"name": "p"}, "spec": {}}, "Nodes": None, "NodeNames": ["a", "b"]}
+    assert post(listener, "/filter", args) == {"NodeNames": ["a", "b"]}
+
+
+def test_a_hundred_binds_held_at_once_delay_no_filter_and_are_all_answered(listener: Listener, verbs: StandIn) -> None:
+    with ThreadPoolExecutor(HELD) as pool:
+        binds = [pool.submit(post, listener, "/bind", binding(f"p{index}")) for index in range(HELD)]
+        for _ in range(HELD):
+            assert verbs.arrived.acquire(timeout=10)
+        args = {"Pod": {"metadata": {"name": "p"}}, "NodeNames": ["a"]}
+        assert post(listener, "/filter", args) == {"NodeNames": ["a"]}
+        for bound, respond, is_alive in verbs.held:
+            assert is_alive()
+            respond(BindingResult(error=bound.pod_name))
+        assert {bind.result()["Error"] for bind in binds} == {f"p{index}" for index in range(HELD)}
+
+
+def test_a_caller_that_hangs_up_is_no_longer_alive(listener: Listener, verbs: StandIn) -> None:
+    connection = HTTPConnection("127.0.0.1", listener.port, timeout=10)
+    connection.request("POST", "/bind", json.dumps(binding("p")))
+    assert verbs.arrived.acquire(timeout=10)
+    _, respond, is_alive = verbs.held[0]
+    connection.close()
+    # A later call is answered after the loop has seen the hang-up, which came first.
+    post(listener, "/filter", {"Pod": {"metadata": {"name": "p"}}})
+    post(listener, "/filter", {"Pod": {"metadata": {"name": "p"}}})
+    assert not is_alive()
+    respond(BindingResult())
+
+
+@pytest.mark.parametrize("path", ["/filter", "/bind"])
+def test_a_malformed_call_is_answered_with_one_sentence(listener: Listener, path: str) -> None:
+    error = post(listener, path, "{not json")["Error"]
+    assert error.startswith(f"lws-sched: malformed {path[1:]} call: ")
+
+
+def test_a_bug_in_the_filter_costs_one_attempt_and_not_the_listener(listener: Listener) -> None:
+    assert "see the extender's log" in post(listener, "/filter", {"Pod": {"metadata": {"name": "bug"}}})["Error"]
+    assert post(listener, "/filter", {"Pod": {"metadata": {"name": "p"}}, "NodeNames": ["a"]}) == {"NodeNames": ["a"]}
+
+
+def test_a_taken_port_is_an_error_at_start(listener: Listener, verbs: StandIn) -> None:
+    with pytest.raises(OSError, match="address already in use"):
+        Listener(cast(Verbs, verbs), "127.0.0.1", listener.port).start()
