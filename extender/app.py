@@ -53,9 +53,9 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     ledger, arrivals = Ledger(), Arrivals()
     records = RecordStore(runtime.cluster, sources.records)
     committer = Committer(runtime, records, sources.pods)
-    planner = Planner(runtime, sources, ledger, records, committer, arrivals.notify)
+    notices = Notices(runtime, nodes)
+    planner = Planner(runtime, sources, ledger, records, committer, notices, arrivals.notify)
     verbs = Verbs(runtime, ledger, records, sources.pods, Barrier(), committer)
-    notices = Notices(runtime)
     hook = PodHook(ledger, records, sources.pods, sources.stateful_sets, planner.expects, arrivals, options.patience)
 
     wiring = _Wiring(sources, ledger, planner, verbs, notices, arrivals)
@@ -83,6 +83,7 @@ class _Wiring:
             self.planner.room_was_freed()
             for record in self.sources.records.by_index(BY_NODE, change.latest.metadata.name):
                 self.planner.look_at_group(key_of(record))
+            self.notices.look_at_node(change)
 
     def pod_changed(self, change: Change[Pod]) -> None:
         if self.ledger.pod_changed(change):

@@ -1,20 +1,33 @@
-"""Events about things that are no part of any group, and that a user would otherwise wait on in vain."""
+"""Events about things that are no part of any group, and that a user would otherwise wait on in vain.
+
+- A pod asks for a topology, but belongs to no group: nobody will look at it.
+- A node with accelerators lacks a label that groups ask for as their topology: it stays empty, and nothing says so.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lws_sched.api import names
-from lws_sched.api.core import POD, Pod
-from lws_sched.kube.port import Change, Runtime
+from lws_sched.api.core import NODE, POD, Node, Pod
+from lws_sched.kube.port import Change, Informer, Runtime
+from lws_sched.placement import resolve
+
+MAX_NODES = 10
+"""Nodes told of per label: a whole pool that lacks it needs no thousand events."""
 
 
 @dataclass(frozen=True)
 class Notices:
     runtime: Runtime
+    nodes: Informer[Node]
+    _told: dict[str, set[str]] = field(default_factory=dict)
+    """Nodes told of, by the topology label that groups asked for."""
+    _asked: set[str] = field(default_factory=set)
+    """Levels and labels that were looked at already."""
 
     def look_at_pod(self, change: Change[Pod]) -> None:
-        """Say so on a new pod that asks for a topology nobody will look at: the webhook sees only our scheduler's."""
+        """Say so on a new pod whose topology nobody will look at: the webhook sees only the pods of our scheduler."""
         pod = change.new
         if change.old is not None or pod is None or names.SET_NAME in pod.metadata.labels:
             return
@@ -28,3 +41,31 @@ class Notices:
                     POD, pod, type="Warning", reason="TopologyIgnored", action="Place", note=note
                 )
                 return
+
+    def look_at_topology(self, asked: str) -> None:
+        """A group asks for this level or label: look at the nodes that are there, the first time."""
+        if asked in self._asked:
+            return
+        nodes = self.nodes.objects()
+        label = resolve(asked, frozenset(key for node in nodes for key in node.metadata.labels))
+        if not isinstance(label, str):
+            return
+        self._asked.add(asked)
+        self._told.setdefault(label, set())
+        for node in sorted(nodes, key=lambda node: node.metadata.name):
+            self._look_at_node(node, label)
+
+    def look_at_node(self, change: Change[Node]) -> None:
+        """A node came or changed: look at it for every label that groups have asked for."""
+        if change.new is not None:
+            for label in sorted(self._told):
+                self._look_at_node(change.new, label)
+
+    def _look_at_node(self, node: Node, label: str) -> None:
+        told, meta = self._told[label], node.metadata
+        has_accelerators = any(resource in node.status.allocatable for resource in names.MANAGED_RESOURCES)
+        if label in meta.labels or not has_accelerators or meta.name in told or len(told) >= MAX_NODES:
+            return
+        told.add(meta.name)
+        note = f"no group that asks for {label} is placed on node {meta.name}: it lacks that label; add it to the node"
+        self.runtime.recorder.event(NODE, node, type="Warning", reason="NoTopologyLabel", action="Place", note=note)

@@ -28,6 +28,7 @@ from lws_sched.extender import life, pinning, records, wanted
 from lws_sched.extender.commit import Committer
 from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.life import Step, View
+from lws_sched.extender.notices import Notices
 from lws_sched.extender.records import RecordStore, Stamp
 from lws_sched.extender.shapes import AdmittedShapes
 from lws_sched.extender.wanted import WantedGroup
@@ -72,6 +73,7 @@ class Planner:
     ledger: Ledger
     records: RecordStore
     committer: Committer
+    notices: Notices
     decided: Callable[[], None]
     """Called after records were written: somebody may be waiting for them."""
     queue: Queue = field(init=False)
@@ -262,6 +264,10 @@ class Planner:
         groups = self._groups_to_plan()
         if not groups:
             return
+        for asked in sorted(
+            {ask for group in groups.values() for ask in (group.ask.required, group.ask.exclusive) if ask}
+        ):
+            self.notices.look_at_topology(asked)
         current = {key: self.records.get(key) for key in groups}
         requests = [_request(group, current[key], self.runtime.clock.now()) for key, group in groups.items()]
         decisions = plan(self.ledger.snapshot(excluding=groups), requests)
