@@ -65,6 +65,10 @@ class Kind(Generic[T]):
     type: type[T]
     namespaced: bool = True
 
+    def __post_init__(self) -> None:
+        # msgspec works out what a type looks like at its first use, and crashes when two threads do so at once.
+        msgspec.json.Decoder(self.type)
+
     @property
     def api_version(self) -> str:
         return f"{self.group}/{self.version}" if self.group else self.version

@@ -24,7 +24,11 @@ REPLICAS = _LWS + "replicas"
 LEADER_NAME = _LWS + "leader-name"
 EXCLUSIVE_TOPOLOGY = _LWS + "exclusive-topology"
 SUBGROUP_EXCLUSIVE_TOPOLOGY = _LWS + "subgroup-exclusive-topology"
+SUBGROUP_SIZE = _LWS + "subgroup-size"
+SUBGROUP_POLICY_TYPE = _LWS + "subgroup-policy-type"
 SUBDOMAIN_POLICY = _LWS + "subdomainPolicy"
+LEADER_REQUESTS_TPUS = _LWS + "leader-requests-tpus"
+RECREATE_AFTER_START = _LWS + "experimental-recreate-group-after-start"
 
 # --- lws-sched -------------------------------------------------------------------------------------------------------
 SCHEDULER = "lws-sched"
@@ -66,3 +70,19 @@ def parent_and_ordinal(pod: str) -> tuple[str, int] | None:
 def group_key(namespace: str, leader: str) -> str:
     """The value of the group-key label: sha1 of `namespace/leader`, 40 lower-case hex digits."""
     return hashlib.sha1(f"{namespace}/{leader}".encode()).hexdigest()
+
+
+MANAGED_RESOURCES = (
+    MEMBER_RESOURCE,
+    "amd.com/gpu",
+    "aws.amazon.com/neuron",
+    "aws.amazon.com/neuroncore",
+    "aws.amazon.com/neurondevice",
+    "google.com/tpu",
+    "gpu.intel.com/i915",
+    "gpu.intel.com/xe",
+    "habana.ai/gaudi",
+    "huawei.com/Ascend910",
+    "nvidia.com/gpu",
+)
+"""Resources whose pods kube-scheduler sends to the extender: members of groups, and whoever could take their slots."""

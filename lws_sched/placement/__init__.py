@@ -1,0 +1,75 @@
+"""Placement of whole groups onto topology domains: a pure, deterministic engine that needs no cluster.
+
+A `Fleet` is told of nodes and of what stands on them, one event at a time; a snapshot of it and a few requests go into
+`plan`, and out comes a place for every member of a group, or one sentence on why there is none and one on what would
+help:
+
+    fleet = Fleet()
+    for rack in range(2):
+        for host in range(4):
+            fleet.set_node(NodeState(
+                name=f"host-{rack}-{host}",
+                labels={"topology.lws-sched.io/rack": f"rack-{rack}"},
+                allocatable={"cpu": 64_000, "nvidia.com/gpu": 8, "pods": 110},
+            ))
+    pod = PodShape(requests=(("nvidia.com/gpu", 8),))
+    group = GroupRequest(key="default/llama-0", size=4, leader=pod, worker=pod, required="rack")
+    [decision] = plan(fleet.snapshot(), [group])
+    # Placed(key="default/llama-0", slots=("host-0-0", "host-0-1", "host-0-2", "host-0-3"), ...)
+
+Amounts are integers in scheduler units (`lws_sched.api.quantity`); `shape_of` makes a `PodShape` of a pod's spec.
+"""
+
+from __future__ import annotations
+
+from lws_sched.placement.batch import BatchAnswer, plan_together
+from lws_sched.placement.check import violations
+from lws_sched.placement.explain import Diagnosis, diagnose
+from lws_sched.placement.fleet import Fleet
+from lws_sched.placement.node import NodeFacts, NodeState, Taint, Tenant
+from lws_sched.placement.plan import plan
+from lws_sched.placement.request import (
+    Amounts,
+    Budget,
+    Decision,
+    GroupRequest,
+    Placed,
+    PodShape,
+    Refused,
+    Requirement,
+    Toleration,
+)
+from lws_sched.placement.shape import pod_requests, shape_of
+from lws_sched.placement.snapshot import Snapshot
+from lws_sched.placement.topology import LEVELS, Level, UnknownLevel, levels_on, resolve
+
+__all__ = [
+    "Amounts",
+    "BatchAnswer",
+    "Budget",
+    "Decision",
+    "Diagnosis",
+    "Fleet",
+    "GroupRequest",
+    "LEVELS",
+    "Level",
+    "NodeFacts",
+    "NodeState",
+    "Placed",
+    "PodShape",
+    "Refused",
+    "Requirement",
+    "Snapshot",
+    "Taint",
+    "Tenant",
+    "Toleration",
+    "UnknownLevel",
+    "diagnose",
+    "levels_on",
+    "pod_requests",
+    "plan",
+    "plan_together",
+    "resolve",
+    "shape_of",
+    "violations",
+]

@@ -14,8 +14,9 @@ from tests.controlplane.ports import LOCALHOST, free_ports
 from tests.controlplane.scheduler_config import load_scheduler_config
 
 ROOT = Path(__file__).resolve().parents[2]
-CRDS = ROOT / "deploy" / "crds"
-SCHEDULER_CONFIG = ROOT / "deploy" / "scheduler" / "kube-scheduler-config.yaml"
+DEPLOY = ROOT / "deploy"
+CRDS = DEPLOY / "crds"
+SCHEDULER_CONFIG = DEPLOY / "scheduler" / "kube-scheduler-config.yaml"
 CONTROLLER, EXTENDER = "lws-controller", "lws-extender"
 
 
@@ -32,7 +33,7 @@ class LwsSched:
 
     def install(self, *, controller: bool = True) -> None:
         """CRDs, the extender, the controller; then kube-scheduler with our profile, where one runs."""
-        self.plane.kubectl("apply", "--server-side", "-f", str(CRDS))
+        self.plane.kubectl("apply", "--server-side", "-k", str(DEPLOY))
         self.plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
         self.start_extender()
         if controller:
@@ -58,7 +59,8 @@ class LwsSched:
         argv = [sys.executable, "-m", "lws_sched.cli.main", command]
         argv += ["--kubeconfig", str(self.plane.kubeconfig), "--webhook-bind-address", f"{LOCALHOST}:{port}"]
         argv += ["--webhook-url", f"https://{LOCALHOST}:{port}", *more]
-        self.plane.spawn(name, argv, ready=_is_ready(port))
+        # As a pod's containers: the next process of the same name takes the Lease over at once.
+        self.plane.spawn(name, argv, {"POD_NAME": name}, ready=_is_ready(port))
 
 
 def _is_ready(port: int) -> Callable[[], bool]:

@@ -1,0 +1,174 @@
+"""The controller's view of the cluster: informers, the indexes over them, and which change concerns which key.
+
+A set's key is `namespace/name` of its LeaderWorkerSet; a group's key is `namespace/leader pod name`. Only objects that
+carry the LeaderWorkerSet label are watched. Leader StatefulSets are decoded whole, because they are compared whole;
+worker StatefulSets, of which there are many more, are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from lws_sched.api import names
+from lws_sched.api.core import (
+    CONTROLLER_REVISION,
+    POD,
+    SERVICE,
+    STATEFUL_SET,
+    ControllerRevision,
+    Pod,
+    Service,
+    StatefulSet,
+)
+from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
+from lws_sched.api.meta import Meta, Object, key_of
+from lws_sched.controller.lost import LostPods
+from lws_sched.core.applied import LEADER_STATEFUL_SET, LeaderStatefulSet
+from lws_sched.kube.port import Change, Informer, Queue, Runtime
+
+_BY_SET = "set"
+_BY_GROUP = "group"
+_LEADERS_BY_SET = "leaders"
+_LEADERS = f"{names.SET_NAME},!{names.GROUP_INDEX}"
+_WORKERS = f"{names.SET_NAME},{names.GROUP_INDEX}"
+
+
+@dataclass(frozen=True)
+class Watches:
+    """All informers of the controller."""
+
+    sets: Informer[LeaderWorkerSet]
+    leader_sets: Informer[LeaderStatefulSet]
+    worker_sets: Informer[StatefulSet]
+    pods: Informer[Pod]
+    services: Informer[Service]
+    revisions: Informer[ControllerRevision]
+
+    def pods_of_group(self, key: str) -> list[Pod]:
+        return self.pods.by_index(_BY_GROUP, key)
+
+    def leaders_of_set(self, key: str) -> list[Pod]:
+        return self.pods.by_index(_LEADERS_BY_SET, key)
+
+    def revisions_of_set(self, key: str) -> list[ControllerRevision]:
+        return self.revisions.by_index(_BY_SET, key)
+
+    def learn(self, obj: Object) -> None:
+        """Take in what a write answered."""
+        match obj:
+            case LeaderWorkerSet():
+                self.sets.learn(obj)
+            case LeaderStatefulSet():
+                self.leader_sets.learn(obj)
+            case StatefulSet():
+                self.worker_sets.learn(obj)
+            case Service():
+                self.services.learn(obj)
+            case ControllerRevision():
+                self.revisions.learn(obj)
+
+
+def open_watches(runtime: Runtime) -> Watches:
+    """The informers, with nobody subscribed yet."""
+    return Watches(
+        sets=runtime.informer(LEADER_WORKER_SET),
+        leader_sets=runtime.informer(LEADER_STATEFUL_SET, labels=_LEADERS),
+        worker_sets=runtime.informer(STATEFUL_SET, labels=_WORKERS),
+        pods=runtime.informer(
+            POD, indexes={_LEADERS_BY_SET: _sets_of_leaders, _BY_GROUP: _groups_of}, labels=names.SET_NAME
+        ),
+        services=runtime.informer(SERVICE, labels=names.SET_NAME),
+        revisions=runtime.informer(CONTROLLER_REVISION, indexes={_BY_SET: _sets_of}, labels=names.SET_NAME),
+    )
+
+
+def is_leader(pod: Pod) -> bool:
+    return pod.metadata.labels.get(names.WORKER_INDEX) == "0"
+
+
+def set_key(meta: Meta) -> str:
+    """The key of the set that a labelled object belongs to."""
+    return f"{meta.namespace}/{meta.labels.get(names.SET_NAME, '')}"
+
+
+def group_key(pod: Pod) -> str:
+    """The key of the group that a pod belongs to."""
+    meta = pod.metadata
+    if is_leader(pod):
+        return key_of(pod)
+    parts = names.parent_and_ordinal(meta.name)
+    return f"{meta.namespace}/{parts[0] if parts else meta.name}"
+
+
+def _sets_of(revision: ControllerRevision) -> Iterable[str]:
+    return (set_key(revision.metadata),)
+
+
+def _sets_of_leaders(pod: Pod) -> Iterable[str]:
+    return (set_key(pod.metadata),) if is_leader(pod) else ()
+
+
+def _groups_of(pod: Pod) -> Iterable[str]:
+    return (group_key(pod),)
+
+
+@dataclass(frozen=True)
+class Subscriptions:
+    """From a change to the keys that it concerns."""
+
+    watches: Watches
+    sets: Queue
+    groups: Queue
+    lost: LostPods
+
+    def start(self) -> None:
+        self.watches.sets.subscribe(self._set_changed)
+        self.watches.leader_sets.subscribe(lambda change: self.sets.add(set_key(change.latest.metadata)))
+        self.watches.worker_sets.subscribe(self._workers_changed)
+        self.watches.pods.subscribe(self._pod_changed)
+        self.watches.services.subscribe(self._service_changed)
+        self.watches.revisions.subscribe(self._revision_changed)
+
+    def wrote(self, obj: Object) -> None:
+        """Take in what a write answered. The watch will not tell of it: whom else it concerns hears it here."""
+        self.watches.learn(obj)
+        if isinstance(obj, StatefulSet):
+            self.sets.add(set_key(obj.metadata))
+
+    def _set_changed(self, change: Change[LeaderWorkerSet]) -> None:
+        key = key_of(change.latest)
+        self.sets.add(key)
+        if change.old is None or change.new is None or _is_edited(change.old, change.new):
+            for leader in self.watches.leaders_of_set(key):
+                self.groups.add(key_of(leader))
+
+    def _workers_changed(self, change: Change[StatefulSet]) -> None:
+        """The set counts its ready groups; the group may have lost its workers, or may have them now."""
+        self.sets.add(set_key(change.latest.metadata))
+        self.groups.add(key_of(change.latest))
+
+    def _pod_changed(self, change: Change[Pod]) -> None:
+        pod = change.latest
+        if is_leader(pod):
+            self.sets.add(set_key(pod.metadata))
+        if change.new is None:
+            self.lost.add(group_key(pod), pod)
+        self.groups.add(group_key(pod))
+
+    def _service_changed(self, change: Change[Service]) -> None:
+        key = key_of(change.latest)
+        (self.sets if key == set_key(change.latest.metadata) else self.groups).add(key)
+
+    def _revision_changed(self, change: Change[ControllerRevision]) -> None:
+        """Groups wait for a revision that is missing; the set makes it again."""
+        self.sets.add(set_key(change.latest.metadata))
+
+
+def _is_edited(old: LeaderWorkerSet, new: LeaderWorkerSet) -> bool:
+    """Not just a new status."""
+    return (old.metadata.generation, old.metadata.annotations, old.metadata.labels) != (
+        new.metadata.generation,
+        new.metadata.annotations,
+        new.metadata.labels,
+    )

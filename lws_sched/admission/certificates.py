@@ -1,0 +1,147 @@
+"""The serving certificate of a webhook server, and the certificate authority that the API server is told to trust.
+
+Both are made together, once per certificate: a fresh P-256 key signs a fresh authority, the authority signs the
+serving certificate, and the authority's key is dropped. So there is nothing to steal that could sign another one, and
+to rotate is to issue both anew and to register the new authority (`registration`). A certificate is three PEM texts;
+they are what a Secret stores and what several replicas share. Time comes in as seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+LIFETIME_SECONDS = 365 * 86400.0
+CLOCK_SKEW_SECONDS = 3600.0
+"""Valid from this long before now, for an API server whose clock is behind."""
+RENEW_AT = 2 / 3
+"""A certificate expires soon once this part of its life is over."""
+
+
+class InvalidCertificate(ValueError):
+    """PEM texts that are no certificate, or not those of one key pair. The message is for the user."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """PEM texts: the serving certificate, its private key, and the authority that signed it (a `caBundle`)."""
+
+    certificate: bytes
+    key: bytes
+    authority: bytes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The DNS names and IP addresses that it is good for."""
+        extension = _parsed(self.certificate).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        return tuple(str(name.value) for name in extension.value)
+
+    @property
+    def not_after(self) -> float:
+        """When it ends, seconds since the epoch."""
+        return _parsed(self.certificate).not_valid_after_utc.timestamp()
+
+    def expires_soon(self, now: float) -> bool:
+        """Whether to issue the next one: two thirds of its life are over."""
+        parsed = _parsed(self.certificate)
+        begin, end = parsed.not_valid_before_utc.timestamp(), parsed.not_valid_after_utc.timestamp()
+        return now >= begin + RENEW_AT * (end - begin)
+
+    def __repr__(self) -> str:
+        """Without the private key: a certificate may end up in a log."""
+        return f"Certificate(names={self.names})"
+
+
+def issue(names: Sequence[str], now: float, lifetime: float = LIFETIME_SECONDS) -> Certificate:
+    """A new certificate for DNS names and IP addresses, signed by an authority of its own. `lifetime` in seconds."""
+    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    issuer = _name("lws-sched-webhook-ca")
+    authority = (
+        _unsigned(issuer, issuer, authority_key.public_key(), now, lifetime)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .sign(authority_key, hashes.SHA256())
+    )
+    serving = (
+        _unsigned(_name("lws-sched-webhook"), issuer, key.public_key(), now, lifetime)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
+        .sign(authority_key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    return Certificate(
+        certificate=serving.public_bytes(pem),
+        key=key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+        authority=authority.public_bytes(pem),
+    )
+
+
+def read(certificate: bytes, key: bytes, authority: bytes) -> Certificate:
+    """PEM texts from elsewhere, checked to belong together. Raises InvalidCertificate."""
+    parsed = _parsed(certificate)
+    issuer = _parsed(authority)
+    try:
+        private = serialization.load_pem_private_key(key, password=None)
+    except (ValueError, TypeError) as error:
+        raise InvalidCertificate(f"the private key of the webhook certificate cannot be read: {error}") from error
+    if private.public_key() != parsed.public_key():
+        raise InvalidCertificate("the webhook certificate and its private key are not a pair: replace both together")
+    try:
+        parsed.verify_directly_issued_by(issuer)
+    except Exception as error:
+        raise InvalidCertificate("the webhook certificate was not signed by the authority given with it") from error
+    return Certificate(certificate=certificate, key=key, authority=authority)
+
+
+def _parsed(pem: bytes) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(pem)
+    except ValueError as error:
+        raise InvalidCertificate(f"a certificate cannot be read: {error}") from error
+
+
+def _unsigned(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey, now: float, lifetime: float
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder(subject_name=subject, issuer_name=issuer, public_key=key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(datetime.fromtimestamp(now - CLOCK_SKEW_SECONDS, UTC))
+        .not_valid_after(datetime.fromtimestamp(now + lifetime, UTC))
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _name(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)

@@ -1,0 +1,133 @@
+"""Whether a leader StatefulSet is already as it shall be, so that nothing is written when nothing changed.
+
+The comparison needs no memory: it survives a restart of the controller. Three questions are asked of the live object:
+is every field that we want there with our value (in canonical form, since the API server rewrites quantities and fills
+in defaults); do we still own a field that we no longer want (`metadata.managedFields` tells what this field manager
+applied); and has the StatefulSet a switched-off feature, whose fields the API server drops in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from lws_sched.api import names
+from lws_sched.api.core import StatefulSetStatus
+from lws_sched.api.meta import Kind, Meta, Wire
+from lws_sched.core.canonical import canonical, compact_json
+from lws_sched.core.rollout import Current
+
+FIELD_MANAGER = "lws"
+
+
+class TrackedMeta(Meta, frozen=True, kw_only=True):
+    """Metadata with the record of who applied which fields."""
+
+    managed_fields: tuple[dict[str, Any], ...] = ()
+
+
+class LeaderStatefulSet(Wire, frozen=True, kw_only=True):
+    """A leader StatefulSet with its whole spec."""
+
+    metadata: TrackedMeta
+    spec: dict[str, Any] = msgspec.field(default_factory=dict)
+    status: StatefulSetStatus = StatefulSetStatus()
+
+    @property
+    def current(self) -> Current:
+        """What the rollout needs to know of it."""
+        rolling = (self.spec.get("updateStrategy") or {}).get("rollingUpdate") or {}
+        written = self.metadata.annotations.get(names.REPLICAS, "")
+        return Current(
+            partition=rolling.get("partition") or 0,
+            replicas=self.spec.get("replicas", 1),
+            scaled_for=int(written) if written.isdecimal() else None,
+        )
+
+
+LEADER_STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets", LeaderStatefulSet)
+
+
+def is_applied(live: LeaderStatefulSet, desired: Mapping[str, Any]) -> bool:
+    """Whether applying `desired` would change nothing."""
+    wanted = _comparable(desired["spec"])
+    present = _comparable(live.spec)
+    if "maxUnavailable" not in present["updateStrategy"].get("rollingUpdate", {}):
+        wanted["updateStrategy"]["rollingUpdate"].pop("maxUnavailable", None)
+    meta, wanted_meta = live.metadata, desired["metadata"]
+    owners = [msgspec.to_builtins(owner) for owner in meta.owner_references]
+    return (
+        _contains(present, wanted)
+        and _contains(meta.labels, wanted_meta["labels"])
+        and _contains(meta.annotations, wanted_meta["annotations"])
+        and all(any(_contains(owner, reference) for owner in owners) for reference in wanted_meta["ownerReferences"])
+        and not any(_abandons(fields, desired) for fields in _owned(meta))
+    )
+
+
+def fingerprint(live: LeaderStatefulSet, desired: Mapping[str, Any]) -> bytes:
+    """Names the pair. An API server may drop fields for good; where applying once left a difference, the same pair seen
+    again need not be applied again."""
+    meta = live.metadata
+    return hashlib.sha256(compact_json([desired, live.spec, meta.labels, meta.annotations])).digest()
+
+
+def _comparable(spec: Mapping[str, Any]) -> dict[str, Any]:
+    strategy = spec.get("updateStrategy") or {}
+    compared = {
+        **spec,
+        "template": canonical("PodTemplateSpec", spec.get("template") or {}),
+        "updateStrategy": {**strategy, "rollingUpdate": dict(strategy.get("rollingUpdate") or {})},
+    }
+    if spec.get("volumeClaimTemplates"):
+        claims = spec["volumeClaimTemplates"]
+        compared["volumeClaimTemplates"] = [canonical("PersistentVolumeClaim", claim) for claim in claims]
+    return compared
+
+
+def _contains(live: Any, wanted: Any) -> bool:
+    """Whether `live` says all that `wanted` says. List items with names may have strangers among them."""
+    if isinstance(wanted, Mapping):
+        if not isinstance(live, Mapping):
+            return False
+        return all(value is None or (key in live and _contains(live[key], value)) for key, value in wanted.items())
+    if isinstance(wanted, list) and isinstance(live, list):
+        if all(isinstance(item, Mapping) and "name" in item for item in (*wanted, *live)):
+            by_name = {item["name"]: item for item in live}
+            return all(_contains(by_name.get(item["name"]), item) for item in wanted)
+        return len(live) == len(wanted) and all(map(_contains, live, wanted))
+    return bool(live == wanted)
+
+
+def _owned(meta: TrackedMeta) -> list[dict[str, Any]]:
+    return [
+        entry.get("fieldsV1") or {}
+        for entry in meta.managed_fields
+        if entry.get("manager") == FIELD_MANAGER and entry.get("operation") == "Apply" and not entry.get("subresource")
+    ]
+
+
+def _abandons(owned: Mapping[str, Any], desired: Any) -> bool:
+    """Whether some field in `owned` (fieldsV1 notation: `f:` field, `k:` item by key, `v:` item) is not desired."""
+    return any(_is_abandoned(path, below, desired) for path, below in owned.items() if path != ".")
+
+
+def _is_abandoned(path: str, below: Mapping[str, Any], desired: Any) -> bool:
+    notation, _, name = path.partition(":")
+    if notation == "f":
+        return not isinstance(desired, Mapping) or name not in desired or _abandons(below, desired[name])
+    if not isinstance(desired, list):
+        return True
+    if notation == "v":
+        return json.loads(name) not in desired
+    item = next((item for item in desired if _has_key(item, json.loads(name))), None)
+    return item is None or _abandons(below, item)
+
+
+def _has_key(item: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
+    """A key field that the item leaves out has its default there, which the key spells out."""
+    return all(item.get(field, value) == value for field, value in key.items())

@@ -1,0 +1,70 @@
+"""A group as observed: its leader pod and the worker StatefulSet of that leader; what ready and updated mean for it.
+
+Shared by the rollout, the status and the restart rules, so that they cannot disagree. A worker StatefulSet that another
+incarnation of the leader left behind is not part of the group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lws_sched.api import names
+from lws_sched.api.core import Pod, StatefulSet
+from lws_sched.api.lws import LeaderWorkerSet
+from lws_sched.core.ownership import is_controlled_by
+
+
+@dataclass(frozen=True)
+class Group:
+    """A leader pod that exists, with its workers where it has any."""
+
+    leader: Pod
+    workers: StatefulSet | None
+    size: int
+    """Members of the group at the leader's revision, the leader included."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Leader running, ready and not going away; all workers available and of one template."""
+        return is_ready(self.leader) and (self.size == 1 or (self.workers is not None and _is_available(self.workers)))
+
+    def is_updated(self, revision_key: str) -> bool:
+        """All members are made from the given revision."""
+        return not self.is_outdated(revision_key) and (self.size == 1 or self.workers is not None)
+
+    def is_outdated(self, revision_key: str) -> bool:
+        """Some member that exists is made from another revision."""
+        made = [self.leader.metadata, *([] if self.workers is None else [self.workers.metadata])]
+        return any(meta.labels.get(names.REVISION) != revision_key for meta in made)
+
+
+def observed(lws: LeaderWorkerSet, leader: Pod, workers: StatefulSet | None) -> Group:
+    """The group of a leader pod; `workers` is whatever StatefulSet carries its name."""
+    mine = workers if workers is not None and is_controlled_by(workers.metadata, leader.metadata) else None
+    return Group(leader=leader, workers=mine, size=size_of(leader, lws))
+
+
+def size_of(member: Pod, lws: LeaderWorkerSet) -> int:
+    """Members of the pod's group: the size that the pod was made with, which during a resize is not the live one."""
+    written = member.metadata.annotations.get(names.SIZE, "")
+    return int(written) if written.isdecimal() else lws.spec.leader_worker_template.size
+
+
+def index_of(lws: LeaderWorkerSet, leader: Pod) -> int | None:
+    """The group's index, from the name that the leader StatefulSet gave the pod; None for a pod it cannot have made."""
+    parts = names.parent_and_ordinal(leader.metadata.name)
+    return parts[1] if parts is not None and parts[0] == lws.metadata.name else None
+
+
+def is_ready(pod: Pod) -> bool:
+    """Running, ready, and not being deleted."""
+    return pod.status.phase == "Running" and has_ready_condition(pod) and not pod.metadata.deletion_timestamp
+
+
+def has_ready_condition(pod: Pod) -> bool:
+    return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions)
+
+
+def _is_available(workers: StatefulSet) -> bool:
+    status = workers.status
+    return workers.spec.replicas == status.available_replicas and status.current_revision == status.update_revision

@@ -1,0 +1,138 @@
+"""ControllerRevisions: what of a LeaderWorkerSet is versioned, and the key that names a version.
+
+Versioned are `spec.leaderWorkerTemplate` and `spec.networkConfig`, nothing else. `data` is their canonical form,
+`key` the hash that labels carry (`template-revision-hash`); both are equal to the byte for every implementation of the
+API. `restored` turns a stored revision back into the LeaderWorkerSet that groups of that revision are built from, so
+that a group which restarts below a rollout's partition comes back as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from lws_sched.api import names
+from lws_sched.api.core import CONTROLLER_REVISION, ControllerRevision
+from lws_sched.api.lws import (
+    LEADER_WORKER_SET,
+    SHARED,
+    LeaderWorkerSet,
+    LeaderWorkerTemplate,
+    NetworkConfig,
+)
+from lws_sched.core.canonical import canonical, compact_json
+from lws_sched.core.ownership import is_controlled_by, owner_reference
+
+Data = dict[str, Any]
+
+_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+_FNV_OFFSET = 0x811C9DC5
+_FNV_PRIME = 0x01000193
+_REPLACE = {"$patch": "replace"}
+_NAME_LIMIT = 220
+
+
+def data(lws: LeaderWorkerSet) -> Data:
+    """What is versioned of a LeaderWorkerSet, in canonical form. Raises InvalidQuantity."""
+    network = lws.spec.network_config
+    policy = SHARED if network is None else network.subdomain_policy
+    return _data(_wire(lws.spec.leader_worker_template), {"subdomainPolicy": policy})
+
+
+def key(content: Data) -> str:
+    """The revision key: FNV-1 (32 bit) of the data's bytes in decimal, spelled without vowels."""
+    digest = _FNV_OFFSET
+    for byte in compact_json(content):
+        digest = (digest * _FNV_PRIME & 0xFFFFFFFF) ^ byte
+    return "".join(_ALPHABET[ord(digit) % len(_ALPHABET)] for digit in str(digest))
+
+
+def owned(revisions: Iterable[ControllerRevision], lws: LeaderWorkerSet) -> list[ControllerRevision]:
+    """The revisions that belong to the set: its own, and those without a controller; oldest first."""
+    mine = [
+        revision
+        for revision in revisions
+        if revision.metadata.controller is None or is_controlled_by(revision.metadata, lws.metadata)
+    ]
+    return sorted(mine, key=lambda revision: (revision.revision, revision.metadata.name))
+
+
+def find(revisions: Sequence[ControllerRevision], wanted: str) -> ControllerRevision | None:
+    """The newest revision that is labelled with the key; None for the empty key."""
+    labelled = [revision for revision in revisions if wanted and revision.metadata.labels.get(names.REVISION) == wanted]
+    return max(labelled, key=lambda revision: revision.revision, default=None)
+
+
+def equal(revision: ControllerRevision, content: Data) -> bool:
+    """Whether a stored revision says the same as `content`, however it was once written."""
+    return revision.data == content or _normal(revision.data) == content
+
+
+def restored(lws: LeaderWorkerSet, revision: ControllerRevision) -> LeaderWorkerSet:
+    """The LeaderWorkerSet as it was at a revision; everything that is not versioned is the live object's.
+
+    Where the live templates are of that revision they are kept as the user wrote them, unknown fields included.
+    """
+    if equal(revision, data(lws)):
+        return lws
+    spec = revision.data.get("spec") or {}
+    spec = msgspec.structs.replace(
+        lws.spec,
+        leader_worker_template=_template(spec.get("leaderWorkerTemplate") or {}),
+        network_config=msgspec.convert(_plain(spec.get("networkConfig") or {}), NetworkConfig),
+    )
+    return msgspec.structs.replace(lws, spec=spec)
+
+
+def body(lws: LeaderWorkerSet, content: Data, label: str, existing: Sequence[ControllerRevision]) -> dict[str, Any]:
+    """The ControllerRevision to create: numbered after the highest existing one."""
+    number = max((revision.revision for revision in existing), default=0) + 1
+    meta = lws.metadata
+    return CONTROLLER_REVISION.body(
+        {
+            "name": f"{meta.name[:_NAME_LIMIT]}-{key(content)}-{number}",
+            "namespace": meta.namespace,
+            "labels": {names.SET_NAME: meta.name, names.REVISION: label},
+            "ownerReferences": [owner_reference(LEADER_WORKER_SET, meta)],
+        },
+        data=content,
+        revision=number,
+    )
+
+
+def _wire(template: LeaderWorkerTemplate) -> dict[str, Any]:
+    policy = template.sub_group_policy
+    return {
+        "leaderTemplate": template.leader_template,
+        "workerTemplate": template.worker_template,
+        "size": template.size,
+        "restartPolicy": template.restart_policy,
+        "subGroupPolicy": policy
+        and {"subGroupPolicyType": policy.sub_group_policy_type, "subGroupSize": policy.sub_group_size},
+        "volumeClaimTemplates": list(template.volume_claim_templates),
+        "persistentVolumeClaimRetentionPolicy": template.persistent_volume_claim_retention_policy,
+    }
+
+
+def _data(template: dict[str, Any], network: dict[str, Any]) -> Data:
+    return {
+        "spec": {
+            "leaderWorkerTemplate": canonical("LeaderWorkerTemplate", template) | _REPLACE,
+            "networkConfig": canonical("NetworkConfig", network) | _REPLACE,
+        }
+    }
+
+
+def _normal(stored: Data) -> Data:
+    spec = stored.get("spec") or {}
+    return _data(spec.get("leaderWorkerTemplate") or {}, spec.get("networkConfig") or {"subdomainPolicy": SHARED})
+
+
+def _plain(content: dict[str, Any]) -> dict[str, Any]:
+    return {field: value for field, value in content.items() if field != "$patch"}
+
+
+def _template(content: dict[str, Any]) -> LeaderWorkerTemplate:
+    return msgspec.convert(_plain(content), LeaderWorkerTemplate)

@@ -1,0 +1,187 @@
+"""Many waiting groups, placed together: highest priority first, and as many members of each priority as can be had.
+
+Per priority, oldest first: greedy best fit, then largest first as a second try; where groups that would fit an empty
+queue are left out, the solver (`joint`) looks for an assignment that admits more. Whoever a higher priority admitted
+stays admitted, though it may move; so no group ever loses its place to one of lower priority. The best answer known
+is kept outside the solver, and what the solver proposes counts only once it has been expanded to nodes by the exact
+search.
+
+The value is the number of members placed; `bound` is what no answer can exceed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from lws_sched.placement import joint
+from lws_sched.placement.exact import search
+from lws_sched.placement.explain import Diagnosis, diagnose
+from lws_sched.placement.node import natural_key
+from lws_sched.placement.request import Budget, Decision, GroupRequest, Placed, Refused
+from lws_sched.placement.snapshot import Snapshot, kind_of
+from lws_sched.placement.verify import verify
+
+
+@dataclass(frozen=True)
+class BatchAnswer:
+    """The decisions in the order asked, and how good they are as a whole: members placed, at most possible, proof."""
+
+    decisions: tuple[Decision, ...]
+    value: int
+    bound: int
+    proof: str
+    """`optimal` or `feasible`."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A fleet with some of the groups in place."""
+
+    snapshot: Snapshot
+    placed: dict[str, Placed] = field(default_factory=dict)
+
+    def members(self, requests: Iterable[GroupRequest]) -> int:
+        return sum(request.size for request in requests if request.key in self.placed)
+
+
+def plan_together(snapshot: Snapshot, requests: Sequence[GroupRequest], budget: Budget) -> BatchAnswer:
+    """Decide all requests at once. Keys must differ."""
+    ordered = sorted(requests, key=_turn)
+    alone = Possible(snapshot)
+    trial, bound, left = Trial(snapshot), 0, budget
+    done: list[GroupRequest] = []
+    for _, same in groupby(ordered, key=lambda request: request.priority):
+        level = [*same]
+        step = _admit_level(snapshot, trial, done, level, alone, left)
+        trial, left, bound = step.trial, step.budget, bound + step.bound
+        done += level
+    _verify_all(snapshot, done, trial)
+    value = trial.members(done)
+    proof = "optimal" if value == bound else "feasible"
+    decide = _Decide(trial, alone, proof)
+    decisions = {request.key: decide(request) for request in done}
+    return BatchAnswer(tuple(decisions[request.key] for request in requests), value, bound, proof)
+
+
+class Possible:
+    """Which groups would fit if no other group of the batch were placed. Groups that are alike are asked about once."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._known: dict[GroupRequest, bool] = {}
+
+    def __call__(self, request: GroupRequest) -> bool:
+        kind = kind_of(self._snapshot, request)
+        if kind not in self._known:
+            self._known[kind] = search(self._snapshot, request) is not None
+        return self._known[kind]
+
+
+@dataclass(frozen=True)
+class _Step:
+    trial: Trial
+    budget: Budget
+    bound: int
+
+
+def admit(trial: Trial, requests: Iterable[GroupRequest]) -> Trial:
+    """Place each request that fits, one after the other. Room only shrinks, so one refusal speaks for its kind."""
+    snapshot, placed = trial.snapshot, dict(trial.placed)
+    refused: set[GroupRequest] = set()
+    for request in requests:
+        kind = kind_of(snapshot, request)
+        if kind in refused:
+            continue
+        found = search(snapshot, request)
+        if found is None:
+            refused.add(kind)
+            continue
+        placed[request.key] = found
+        snapshot = snapshot.with_group(request, found.slots)
+    return Trial(snapshot, placed)
+
+
+def _admit_level(
+    start: Snapshot,
+    trial: Trial,
+    done: Sequence[GroupRequest],
+    level: Sequence[GroupRequest],
+    alone: Possible,
+    budget: Budget,
+) -> _Step:
+    """Admit the groups of one priority beside those of higher ones."""
+    best = admit(trial, level)
+    possible = [request for request in level if alone(request)]
+    bound = sum(request.size for request in possible)
+    if best.members(level) < bound:
+        largest_first = admit(trial, sorted(level, key=lambda request: -_weight(start, request)))
+        if largest_first.members(level) > best.members(level):
+            best = largest_first
+    if best.members(level) == bound or budget.deterministic_time <= 0:
+        return _Step(best, budget, bound)
+    admitted = [request for request in done if request.key in trial.placed]
+    improved = joint.improve(joint.Problem(start, admitted, possible, best.placed), budget)
+    best = admit(_rebuild(start, (*admitted, *possible), improved.placed), level)
+    spent = replace(budget, deterministic_time=budget.deterministic_time - improved.deterministic_time)
+    return _Step(best, spent, min(bound, improved.bound))
+
+
+def _rebuild(start: Snapshot, requests: Iterable[GroupRequest], placed: dict[str, Placed]) -> Trial:
+    snapshot = start
+    for request in requests:
+        if request.key in placed:
+            snapshot = snapshot.with_group(request, placed[request.key].slots)
+    return Trial(snapshot, dict(placed))
+
+
+def _turn(request: GroupRequest) -> tuple[object, ...]:
+    return (-request.priority, request.created, natural_key(request.key))
+
+
+def _weight(snapshot: Snapshot, request: GroupRequest) -> float:
+    """The largest share of the fleet's free capacity that the group takes, over all resources."""
+    members = ((request.leader, 1), (request.worker, request.size - 1))
+    shares = [
+        amount * count / max(int(snapshot.available(resource).clip(0).sum()), 1)
+        for shape, count in members
+        for resource, amount in shape.requests
+    ]
+    return max(shares, default=0.0)
+
+
+def _verify_all(start: Snapshot, ordered: Iterable[GroupRequest], trial: Trial) -> None:
+    """Check every placement on the fleet with all placements before it in place."""
+    snapshot = start
+    for request in ordered:
+        placed = trial.placed.get(request.key)
+        if placed is not None:
+            verify(snapshot, request, placed)
+            snapshot = snapshot.with_group(request, placed.slots)
+
+
+class _Decide:
+    """A trial's outcome as decisions. Refusals of a kind have one cause, which is looked for once."""
+
+    def __init__(self, trial: Trial, alone: Possible, proof: str) -> None:
+        self._trial = trial
+        self._alone = alone
+        self._proof = proof
+        self._causes: dict[GroupRequest, Diagnosis] = {}
+
+    def __call__(self, request: GroupRequest) -> Decision:
+        placed = self._trial.placed.get(request.key)
+        if placed is not None:
+            return replace(placed, proof=self._proof)
+        cause = self._cause(request)
+        if not self._alone(request):
+            return Refused(request.key, cause.reason, cause.fix, "infeasible")
+        reason = f"{cause.reason}, now that the groups before it have their places"
+        return Refused(request.key, reason, cause.fix, "infeasible" if self._proof == "optimal" else "undecided")
+
+    def _cause(self, request: GroupRequest) -> Diagnosis:
+        kind = kind_of(self._trial.snapshot, request)
+        if kind not in self._causes:
+            self._causes[kind] = diagnose(self._trial.snapshot, request)
+        return self._causes[kind]

@@ -1,0 +1,108 @@
+"""The independent checker: whether a placement keeps every promise, decided from plain values alone.
+
+It shares no code with the search, so that one mistake cannot hide in both. It reads nodes as `NodeFacts` (before the
+placement), a request whose `required` and `exclusive` are label keys, and the placement; it answers one sentence per
+broken promise. `plan` runs it on every placement before it is returned; tests and tools may run it on anything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+
+from lws_sched.placement.node import NodeFacts
+from lws_sched.placement.request import GroupRequest, Placed, PodShape, Requirement, Toleration
+
+
+def violations(nodes: Iterable[NodeFacts], request: GroupRequest, placed: Placed) -> list[str]:
+    """Every broken promise as a sentence; empty where the placement is right."""
+    by_name = {node.name: node for node in nodes}
+    found = list(_of_slots(by_name, request, placed))
+    if not found:
+        found += _of_capacity(by_name, request, placed)
+        found += _of_topology(by_name, request, placed)
+        found += _of_neighbours(by_name, request, placed)
+    return found
+
+
+def _of_slots(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
+    if placed.key != request.key:
+        yield f"the placement is for {placed.key}, not {request.key}"
+    if len(placed.slots) != request.size:
+        yield f"{request.key} has {request.size} members but {len(placed.slots)} slots"
+    for index, name in enumerate(placed.slots):
+        sentence = _refusal(nodes.get(name), request.worker if index else request.leader)
+        if name in request.avoid:
+            sentence = "is to be avoided"
+        if sentence:
+            yield f"member {index} of {request.key}: node {name} {sentence}"
+
+
+def _refusal(node: NodeFacts | None, shape: PodShape) -> str:
+    if node is None:
+        return "does not exist"
+    if not node.schedulable:
+        return "takes no new pods"
+    if any(node.labels.get(key) != value for key, value in shape.selector):
+        return "is not selected by the nodeSelector"
+    if shape.terms and not any(term and all(_holds(node, each) for each in term) for term in shape.terms):
+        return "is not taken by the node affinity"
+    for taint in node.taints:
+        hard = taint.effect in ("NoSchedule", "NoExecute")
+        if hard and not any(_covers(each, taint.key, taint.value, taint.effect) for each in shape.tolerations):
+            return f"has the taint {taint.key}, which is not tolerated"
+    return ""
+
+
+def _holds(node: NodeFacts, wanted: Requirement) -> bool:
+    actual = (node.name if wanted.key == "metadata.name" else None) if wanted.field else node.labels.get(wanted.key)
+    if wanted.operator in ("NotIn", "DoesNotExist"):
+        return actual is None or (wanted.operator == "NotIn" and actual not in wanted.values)
+    if actual is None:
+        return False
+    if wanted.operator in ("Gt", "Lt"):
+        try:
+            difference = int(actual) - int(wanted.values[0])
+        except ValueError:
+            return False
+        return difference > 0 if wanted.operator == "Gt" else difference < 0
+    return wanted.operator == "Exists" or (wanted.operator == "In" and actual in wanted.values)
+
+
+def _covers(toleration: Toleration, key: str, value: str, effect: str) -> bool:
+    same_key = toleration.key in ("", key)
+    same_value = toleration.operator == "Exists" or toleration.value == value
+    return same_key and same_value and toleration.effect in ("", effect)
+
+
+def _of_capacity(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
+    wanted: dict[str, Counter[str]] = {}
+    for index, name in enumerate(placed.slots):
+        shape = request.worker if index else request.leader
+        wanted.setdefault(name, Counter()).update({**dict(shape.requests), "pods": 1})
+    for name, amounts in sorted(wanted.items()):
+        for resource, amount in sorted(amounts.items()):
+            free = nodes[name].free.get(resource, 0)
+            if amount > free:
+                yield f"{request.key} takes {amount} {resource} on node {name}, which has {free} free"
+
+
+def _of_topology(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
+    for key in sorted({request.required, request.exclusive} - {""}):
+        values = {nodes[name].labels.get(key) for name in placed.slots}
+        if None in values:
+            yield f"{request.key} has members on nodes without the label {key}"
+        elif len(values) > 1:
+            yield f"{request.key} is spread over {len(values)} domains of {key}"
+
+
+def _of_neighbours(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
+    namespace = request.key.split("/")[0]
+    for node in sorted(nodes.values(), key=lambda each: each.name):
+        for tenant in node.tenants:
+            if tenant.namespace != namespace or tenant.group == request.key:
+                continue
+            for key in sorted({request.exclusive, tenant.exclusive} - {""}):
+                value = node.labels.get(key)
+                if value is not None and any(nodes[name].labels.get(key) == value for name in placed.slots):
+                    yield f"{request.key} and {tenant.group} share {value}, which one of them holds exclusively"

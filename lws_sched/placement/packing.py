@@ -1,0 +1,87 @@
+"""Inside one domain that has room: which nodes exactly, and which member on which.
+
+The leader goes where it costs the fewest workers, and among those nodes into the part with the most room. The workers
+then fill narrower parts (racks of a block, hosts of a rack), largest first, starting with the leader's; the remainder
+goes to the tightest part that takes it whole. So a group touches few parts, fills what it touches, and leaves large
+holes whole. Ranks follow the parts: workers beside the leader come first, neighbours have neighbouring ranks.
+
+Any such choice is correct: it never exceeds a node's room, and room suffices by the closed form in `room`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lws_sched.placement.room import NEVER, Need, Room
+from lws_sched.placement.table import ABSENT, NODE_NAME, Ints, NodeTable
+
+
+def pack(table: NodeTable, room: Room, nodes: Ints, need: Need, levels: tuple[str, ...]) -> tuple[int, ...]:
+    """A node position per member, the leader's first if one is needed. `nodes` must have room; levels narrow down."""
+    caps = room.workers[nodes]
+    levels = tuple(level for level in levels if level != NODE_NAME)
+    if not need.leader:
+        return tuple(_expand(_fill(table, nodes, caps, need.workers, levels, None)))
+    leader = _leader(table, room, nodes, need.workers, levels)
+    caps = caps.copy()
+    caps[leader] -= room.loss[nodes[leader]]
+    return (int(nodes[leader]), *_expand(_fill(table, nodes, caps, need.workers, levels, int(nodes[leader]))))
+
+
+def _leader(table: NodeTable, room: Room, nodes: Ints, workers: int, levels: tuple[str, ...]) -> int:
+    """Index into `nodes` of the leader's place."""
+    caps, loss = room.workers[nodes], room.loss[nodes]
+    able = np.flatnonzero((loss < NEVER) & (int(caps.sum()) - loss >= workers))
+    ranks = [able, -caps[able]]
+    for level in reversed(levels):
+        parts = table.column(level).codes[nodes] - ABSENT
+        ranks.append(-np.bincount(parts, weights=caps)[parts[able]])
+    ranks.append(loss[able])
+    return int(able[np.lexsort(ranks)[0]])
+
+
+def _fill(
+    table: NodeTable, nodes: Ints, caps: Ints, count: int, levels: tuple[str, ...], first: int | None
+) -> list[tuple[int, int]]:
+    """(node position, workers) pairs in rank order that hold `count` workers; the part of node `first` comes first."""
+    if not count:
+        return []
+    if not levels:
+        start = None if first is None else int(np.flatnonzero(nodes == first)[0])
+        return [(int(nodes[index]), amount) for index, amount in _choose(caps, count, start)]
+    parts = table.column(levels[0]).codes[nodes] - ABSENT
+    totals = np.bincount(parts, weights=caps).astype(np.int64)
+    start = None if first is None else int(parts[np.flatnonzero(nodes == first)[0]])
+    filled: list[tuple[int, int]] = []
+    for part, amount in _choose(totals, count, start):
+        inside = parts == part
+        filled += _fill(table, nodes[inside], caps[inside], amount, levels[1:], first if part == start else None)
+    return filled
+
+
+def _choose(caps: Ints, count: int, first: int | None) -> list[tuple[int, int]]:
+    """(index, amount) pairs that sum to `count`: `first`, then the largest, the rest to the tightest that takes it."""
+    chosen: list[tuple[int, int]] = []
+    if first is not None:
+        amount = min(int(caps[first]), count)
+        chosen.append((first, amount))
+        count -= amount
+        caps = caps.copy()
+        caps[first] = 0
+    if count:
+        chosen += sorted(_largest_then_tightest(caps, count))
+    return [(index, amount) for index, amount in chosen if amount]
+
+
+def _largest_then_tightest(caps: Ints, count: int) -> list[tuple[int, int]]:
+    order = np.argsort(-caps, kind="stable")
+    sums = np.cumsum(caps[order])
+    full = int(np.searchsorted(sums, count))
+    rest = count - int(sums[full - 1]) if full else count
+    enough = order[full:][caps[order[full:]] >= rest]
+    tightest = enough[np.argmin(caps[enough])]
+    return [(int(index), int(caps[index])) for index in order[:full]] + [(int(tightest), rest)]
+
+
+def _expand(filled: list[tuple[int, int]]) -> list[int]:
+    return [node for node, amount in filled for _ in range(amount)]

@@ -1,0 +1,154 @@
+"""The unchanging side of a fleet: names, labels and taints of all nodes as integer columns, made once per node change.
+
+A column maps every node to the number of its label value (`ABSENT` where it lacks the label); values are numbered in
+natural order. A partition is the domains of one or several label keys taken together: two nodes share a domain where
+they agree on every key, and a node that lacks one of them is in none. Columns, partitions and eligibility masks are
+made on first use and kept, so that a decision on an unchanged fleet costs array arithmetic only.
+
+A table never changes once made: snapshots share it between threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from lws_sched.placement import topology
+from lws_sched.placement.node import NodeState, Taint, natural_key
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+ABSENT = -1
+NODE_NAME = "metadata.name"
+"""The key whose value is the node itself: the narrowest domain there is."""
+MASKS_KEPT = 512
+"""Distinct pod shapes whose eligibility is remembered."""
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One label over all nodes. Shape of `codes`: [nodes]."""
+
+    codes: Ints
+    values: tuple[str, ...]
+
+    def marked(self, codes: Ints, absent: bool = False) -> Bools:
+        """The nodes whose value is among `codes`; those without the label are `absent`."""
+        flags = np.zeros(len(self.values) + 1, dtype=np.bool_)
+        flags[codes] = True
+        flags[ABSENT] = absent
+        return flags[self.codes]
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """The domains of `keys`. `order` lists the nodes, domain by domain; domain d begins at `starts[d]`."""
+
+    keys: tuple[str, ...]
+    codes: Ints
+    order: Ints
+    starts: Ints
+
+    @property
+    def count(self) -> int:
+        return len(self.starts)
+
+    def members(self, domain: int) -> Ints:
+        """Positions of the domain's nodes, in name order."""
+        end = self.starts[domain + 1] if domain + 1 < self.count else len(self.order)
+        return self.order[self.starts[domain] : end]
+
+    def total(self, amounts: Ints) -> Ints:
+        """Per domain, the sum of a per-node amount."""
+        if not self.count:
+            return np.zeros(0, dtype=np.int64)
+        return np.add.reduceat(amounts[self.order], self.starts)
+
+    def least(self, amounts: Ints) -> Ints:
+        """Per domain, the least of a per-node amount."""
+        if not self.count:
+            return np.zeros(0, dtype=np.int64)
+        return np.minimum.reduceat(amounts[self.order], self.starts)
+
+
+class NodeTable:
+    """All nodes in natural name order. `allocatable` has the shape [resources, nodes]."""
+
+    def __init__(self, nodes: Sequence[NodeState], keys: Collection[str], allocatable: Ints) -> None:
+        self.nodes = tuple(nodes)
+        self.names = tuple(node.name for node in nodes)
+        self.keys = frozenset(keys)
+        self.allocatable = allocatable
+        self.position: Mapping[str, int] = {name: index for index, name in enumerate(self.names)}
+        taints = {node.taints: None for node in nodes}
+        self.taint_sets: tuple[tuple[Taint, ...], ...] = tuple(taints)
+        numbers = {each: number for number, each in enumerate(self.taint_sets)}
+        self.taint_codes: Ints = np.array([numbers[node.taints] for node in nodes], dtype=np.int64)
+        self.masks: dict[Hashable, Bools] = {}
+        """Eligibility by pod shape, filled by `eligibility`."""
+        self._columns: dict[str, Column] = {}
+        self._partitions: dict[tuple[str, ...], Partition] = {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def levels(self) -> tuple[str, ...]:
+        """The levels that the nodes' labels tell of, narrowest first, led by the node itself."""
+        keys = [key for key in topology.levels_on(self.keys) if key != topology.HOSTNAME]
+        return (NODE_NAME, *sorted(keys, key=lambda key: (-len(self.column(key).values), -topology.rank(key))))
+
+    def column(self, key: str) -> Column:
+        column = self._columns.get(key)
+        if column is None:
+            column = self._columns[key] = self._make_column(key)
+        return column
+
+    def partition(self, keys: tuple[str, ...]) -> Partition:
+        """The domains of the keys taken together; of no keys, one domain that is the whole fleet."""
+        partition = self._partitions.get(keys)
+        if partition is None:
+            partition = self._partitions[keys] = self._make_partition(keys)
+        return partition
+
+    def carriers(self, key: str) -> int:
+        """How many nodes carry the label."""
+        return int(np.count_nonzero(self.column(key).codes != ABSENT)) if key in self.keys else 0
+
+    def remember(self, key: Hashable, mask: Bools) -> Bools:
+        if len(self.masks) >= MASKS_KEPT:
+            self.masks.clear()
+        self.masks[key] = mask
+        return mask
+
+    def _make_column(self, key: str) -> Column:
+        if key == NODE_NAME:
+            return Column(np.arange(len(self), dtype=np.int64), self.names)
+        raw = [node.labels.get(key) for node in self.nodes]
+        values = sorted({value for value in raw if value is not None}, key=natural_key)
+        numbers: dict[str | None, int] = {value: number for number, value in enumerate(values)}
+        codes = np.array([numbers.get(value, ABSENT) for value in raw], dtype=np.int64)
+        return Column(codes, tuple(values))
+
+    def _make_partition(self, keys: tuple[str, ...]) -> Partition:
+        codes = np.zeros(len(self), dtype=np.int64)
+        inside = np.ones(len(self), dtype=np.bool_)
+        for key in keys:
+            column = self.column(key)
+            inside &= column.codes != ABSENT
+            _, codes = np.unique(codes * (len(column.values) + 1) + column.codes, return_inverse=True)
+        codes = np.where(inside, codes, ABSENT)
+        order = np.argsort(codes, kind="stable")
+        order = order[np.count_nonzero(~inside) :]
+        ordered = codes[order]
+        is_start = np.ones(len(ordered), dtype=np.bool_)
+        is_start[1:] = ordered[1:] != ordered[:-1]
+        starts = np.flatnonzero(is_start)
+        dense = np.full(len(self), ABSENT, dtype=np.int64)
+        dense[order] = np.cumsum(is_start) - 1
+        return Partition(keys, dense, order, starts)

@@ -1,0 +1,127 @@
+"""Topology levels: the names users may write, and the node label that each stands for on a given fleet.
+
+Levels run from wide to narrow. A level is known under several labels, ours first, then those that clouds and the
+common topology discoverers write; a name means the first of them that some node carries. Any label that nodes carry may
+be named in full, and any label's last part stands for it where it is not a level of its own. What cannot be resolved
+is answered with one sentence that lists what there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache
+
+HOSTNAME = "kubernetes.io/hostname"
+_OURS = "topology.lws-sched.io/"
+
+
+@dataclass(frozen=True)
+class Level:
+    name: str
+    labels: tuple[str, ...]
+
+
+LEVELS = (
+    Level("region", ("topology.kubernetes.io/region",)),
+    Level("zone", ("topology.kubernetes.io/zone",)),
+    Level(
+        "spine",
+        (
+            _OURS + "spine",
+            "network.topology.nvidia.com/core",
+            "fabric.topograph.run/tier-2",
+            "topology.k8s.aws/network-node-layer-1",
+        ),
+    ),
+    Level(
+        "block",
+        (
+            _OURS + "block",
+            "cloud.provider.com/topology-block",
+            "cloud.google.com/gce-topology-block",
+            "network.topology.nvidia.com/spine",
+            "fabric.topograph.run/tier-1",
+            "topology.k8s.aws/network-node-layer-2",
+        ),
+    ),
+    Level(
+        "rack",
+        (
+            _OURS + "rack",
+            "cloud.provider.com/topology-rack",
+            "cloud.google.com/gce-topology-subblock",
+            "network.topology.nvidia.com/leaf",
+            "fabric.topograph.run/tier-0",
+            "topology.k8s.aws/network-node-layer-3",
+        ),
+    ),
+    Level("slice", (_OURS + "slice", "cloud.google.com/gke-nodepool")),
+    Level(
+        "nvlink",
+        (
+            _OURS + "nvlink",
+            "nvidia.com/gpu.clique",
+            "network.topology.nvidia.com/accelerator",
+            "accelerator.topograph.run/domain",
+        ),
+    ),
+    Level("host", ("cloud.google.com/gce-topology-host", HOSTNAME)),
+)
+_RANK = {label: rank for rank, level in enumerate(LEVELS) for label in level.labels}
+
+
+@dataclass(frozen=True)
+class UnknownLevel:
+    """The name means nothing on this fleet."""
+
+    sentence: str
+    fix: str
+
+
+def resolve(name: str, keys: Collection[str]) -> str | UnknownLevel:
+    """The node label that a level name or label stands for. `keys` are the label keys that nodes carry."""
+    return _resolve(name, keys if isinstance(keys, frozenset) else frozenset(keys))
+
+
+def key_or_name(name: str, keys: Collection[str]) -> str:
+    """As `resolve`, but a name that means nothing stands for itself: a label that no node carries."""
+    found = resolve(name, keys) if name else name
+    return found if isinstance(found, str) else name
+
+
+def levels_on(keys: Collection[str]) -> tuple[str, ...]:
+    """The well-known labels that nodes carry, widest level first."""
+    return tuple(sorted((key for key in keys if key in _RANK), key=lambda key: (_RANK[key], key)))
+
+
+def rank(key: str) -> int:
+    """Position of a label's level from wide to narrow; labels of no known level come after all."""
+    return _RANK.get(key, len(LEVELS))
+
+
+@lru_cache(maxsize=1024)
+def _resolve(name: str, keys: frozenset[str]) -> str | UnknownLevel:
+    if name in keys:
+        return name
+    candidates = [label for level in LEVELS if level.name == name for label in level.labels]
+    if "/" not in name:
+        candidates += sorted(key for key in keys if key.rpartition("/")[2] == name)
+    found = next((label for label in candidates if label in keys), None)
+    return found if found is not None else _unknown(name, keys)
+
+
+def _unknown(name: str, keys: frozenset[str]) -> UnknownLevel:
+    known = levels_on(keys)
+    named = [f"{LEVELS[_RANK[key]].name} ({key})" for key in known]
+    there = f"the nodes carry {', '.join(named)}" if named else "the nodes carry no topology label"
+    words = {LEVELS[_RANK[key]].name: key for key in reversed(known)} | {key: key for key in sorted(keys)}
+    near = get_close_matches(name, list(words), n=1, cutoff=0.6)
+    what = "label" if "/" in name else "topology level or label"
+    if near:
+        fix = f"ask for {near[0]}"
+    else:
+        label = f"label the nodes with {name if '/' in name else _OURS + name}"
+        fix = f"ask for one of these, or {label}" if known else label
+    return UnknownLevel(f"no node carries the {what} {name}; {there}", fix)

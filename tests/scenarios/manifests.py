@@ -1,0 +1,148 @@
+"""What a user writes: LeaderWorkerSets and pods, built up in words.
+
+    lws("llama", replicas=2, size=12).exclusive().leader(accelerators=0).leader_ready()
+
+Every call answers with a new manifest; the one it was called on stays as it was. Groups go through our scheduler, and
+each member asks for a whole host, unless the manifest says otherwise.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from tests.controlplane.nodes import RACK_LABEL
+
+ACCELERATOR = "nvidia.com/gpu"
+PER_HOST = 8
+EXCLUSIVE = "leaderworkerset.sigs.k8s.io/exclusive-topology"
+REQUIRED = "lws-sched.io/required-topology"
+OUR_SCHEDULER = "lws-sched"
+READY_AFTER = "controlplane.lws-sched.io/ready-after"
+Body = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LeaderWorkerSet:
+    body: Body
+
+    @property
+    def name(self) -> str:
+        return str(self.body["metadata"]["name"])
+
+    def exclusive(self, label: str = RACK_LABEL) -> Self:
+        """Each group in one domain, which it has for itself."""
+        return self._annotated(EXCLUSIVE, label)
+
+    def required(self, level: str = "rack") -> Self:
+        """Each group in one domain."""
+        return self._annotated(REQUIRED, level)
+
+    def accelerators(self, count: int) -> Self:
+        """What each member asks for."""
+        return self._with_templates(requests={ACCELERATOR: str(count)})
+
+    def leader(self, accelerators: int = PER_HOST, cpu: str = "1", ready_after: str = "") -> Self:
+        """A template of its own for leaders."""
+        changed = copy.deepcopy(self.body)
+        requests = {"cpu": cpu, **({ACCELERATOR: str(accelerators)} if accelerators else {})}
+        template = pod_template(requests)
+        template["spec"]["schedulerName"] = self._group["workerTemplate"]["spec"].get("schedulerName")
+        if ready_after:
+            template["metadata"] = {"annotations": {READY_AFTER: ready_after}}
+        changed["spec"]["leaderWorkerTemplate"]["leaderTemplate"] = template
+        return type(self)(changed)
+
+    def leader_ready(self) -> Self:
+        """Workers are created once their leader is ready."""
+        return self._with_spec(startupPolicy="LeaderReady")
+
+    def restart_policy(self, policy: str) -> Self:
+        changed = copy.deepcopy(self.body)
+        changed["spec"]["leaderWorkerTemplate"]["restartPolicy"] = policy
+        return type(self)(changed)
+
+    def on_default_scheduler(self) -> Self:
+        """The same manifest without our schedulerName."""
+        return self._with_templates(schedulerName=None)
+
+    def leaders_on_default_scheduler(self) -> Self:
+        """Leaders and workers on different schedulers: refused."""
+        changed = self.leader()
+        del changed._group["leaderTemplate"]["spec"]["schedulerName"]
+        return changed
+
+    def needing(self, resource: str, count: int) -> Self:
+        return self._with_templates(requests={resource: str(count)})
+
+    def priority_class(self, name: str) -> Self:
+        return self._with_templates(priorityClassName=name)
+
+    @property
+    def _group(self) -> Body:
+        group: Body = self.body["spec"]["leaderWorkerTemplate"]
+        return group
+
+    def _annotated(self, key: str, value: str) -> Self:
+        changed = copy.deepcopy(self.body)
+        changed["metadata"].setdefault("annotations", {})[key] = value
+        return type(self)(changed)
+
+    def _with_spec(self, **fields: Any) -> Self:
+        changed = copy.deepcopy(self.body)
+        changed["spec"].update(fields)
+        return type(self)(changed)
+
+    def _with_templates(self, requests: dict[str, str] | None = None, **fields: Any) -> Self:
+        changed = copy.deepcopy(self.body)
+        for name in ("leaderTemplate", "workerTemplate"):
+            template = changed["spec"]["leaderWorkerTemplate"].get(name)
+            if template is None:
+                continue
+            spec = template["spec"] = {**template["spec"], **fields}
+            template["spec"] = {key: value for key, value in spec.items() if value is not None}
+            if requests is not None:
+                template["spec"]["containers"][0]["resources"] = {"requests": requests, "limits": requests}
+        return type(self)(changed)
+
+
+def lws(name: str, replicas: int = 1, size: int = 1) -> LeaderWorkerSet:
+    template = pod_template({ACCELERATOR: str(PER_HOST)})
+    template["spec"]["schedulerName"] = OUR_SCHEDULER
+    group = {"size": size, "workerTemplate": template}
+    return LeaderWorkerSet(
+        {
+            "apiVersion": "leaderworkerset.x-k8s.io/v1",
+            "kind": "LeaderWorkerSet",
+            "metadata": {"name": name},
+            "spec": {"replicas": replicas, "leaderWorkerTemplate": group},
+        }
+    )
+
+
+def pod_template(requests: dict[str, str]) -> Body:
+    resources = {"requests": requests, "limits": requests}
+    return {"spec": {"terminationGracePeriodSeconds": 1, "containers": [_container(resources)]}}
+
+
+def pod(
+    name: str, accelerators: int = 0, node: str = "", scheduler: str = "", annotations: Mapping[str, str] | None = None
+) -> Body:
+    """A pod of no group. With `node` it is bound from the start."""
+    spec = pod_template({ACCELERATOR: str(accelerators)} if accelerators else {"cpu": "1"})["spec"]
+    if node:
+        spec["nodeName"] = node
+    if scheduler:
+        spec["schedulerName"] = scheduler
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "annotations": dict(annotations or {})},
+        "spec": spec,
+    }
+
+
+def _container(resources: Body) -> Body:
+    return {"name": "main", "image": "busybox", "resources": resources}

@@ -1,0 +1,123 @@
+"""The scenarios' cluster as a real control plane with our two processes, shared by all of a session.
+
+Each scenario has a namespace and nodes of its own, and a process that watches (`tests.invariants.watchlog`); when it
+ends all of them go.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.controlplane.client import ApiError, path_of
+from tests.controlplane.nodes import create_nodes
+from tests.controlplane.plane import ControlPlane
+from tests.controlplane.wait import wait_until
+from tests.invariants.log import read
+from tests.scenarios.cluster import NODES, PODS, RECORDS, SETS, WITHIN, Body, Cluster, Condition, Denied
+from tests.system.product import EXTENDER, LwsSched
+
+POLL_SECONDS = 0.2
+THREADS = 16
+REFUSALS = (400, 403, 422)
+
+
+class PlaneCluster(Cluster):
+    """`number` tells the scenarios of one session apart."""
+
+    def __init__(self, product: LwsSched, number: int, folder: Path) -> None:
+        super().__init__()
+        self.namespace = f"scenario-{number}"
+        self._product = product
+        self._client = product.plane.client
+        self._watchlog = f"watchlog-{number}"
+        self._log = folder / "watch.log"
+
+    @property
+    def _plane(self) -> ControlPlane:
+        return self._product.plane
+
+    def open(self) -> None:
+        """Start watching, in an empty namespace."""
+        argv = [sys.executable, "-m", "tests.invariants.watchlog", "--kubeconfig", str(self._plane.kubeconfig)]
+        said = self._plane.logs / f"{self._watchlog}.log"
+        self._plane.spawn(
+            self._watchlog,
+            [*argv, "--out", str(self._log)],
+            ready=lambda: said.exists() and said.read_text().endswith("watching\n"),
+        )
+        self._plane.create_namespace(self.namespace)
+
+    def close(self) -> None:
+        """Delete what the scenario made; the log ends when its groups are gone."""
+        for each in self.all(SETS):
+            self.delete(SETS, each["metadata"]["name"])
+        self._client.delete(path_of(PODS, self.namespace), {"gracePeriodSeconds": 0})
+        self._wait_gone(PODS, RECORDS)
+        self._plane.stop_component(self._watchlog)
+        self._client.delete(path_of(NODES))
+        wait_until(lambda: not self._client.list(path_of(NODES)), "the nodes are gone")
+        self._client.delete(path_of("namespaces", name=self.namespace))
+
+    def create(self, resource: str, body: Body) -> Body:
+        try:
+            return self._client.create(self._path(resource), body)
+        except ApiError as refused:
+            if refused.status in REFUSALS:
+                raise Denied(refused.message) from None
+            raise
+
+    def create_all(self, resource: str, bodies: Iterable[Body]) -> None:
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(lambda body: self.create(resource, body), bodies))
+
+    def create_nodes(self, nodes: Sequence[Body]) -> None:
+        create_nodes(self._plane, nodes)
+
+    def find(self, resource: str, name: str) -> Body | None:
+        return self._client.find(self._path(resource, name))
+
+    def all(self, resource: str) -> list[Body]:
+        return list(self._client.list(self._path(resource)))
+
+    def merge(self, resource: str, name: str, change: Body) -> None:
+        self._client.patch(self._path(resource, name), change)
+
+    def delete(self, resource: str, name: str) -> None:
+        self._client.delete(self._path(resource, name), {"propagationPolicy": "Background"})
+
+    def eventually(self, condition: Condition, within: float = WITHIN) -> None:
+        deadline = time.monotonic() + within
+        while missing := condition(self):
+            assert time.monotonic() < deadline, f"not within {within:.0f} s: {missing}"
+            time.sleep(POLL_SECONDS)
+
+    def always(self, condition: Condition, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            broken = condition(self)
+            assert not broken, broken
+            time.sleep(POLL_SECONDS)
+
+    def now(self) -> float:
+        return time.monotonic()
+
+    def watched(self) -> Iterable[Body]:
+        return [dict(line) for line in read(self._log)]
+
+    def crash_extender(self) -> None:
+        self.faults.append(self.now())
+        self._plane.kill_component(EXTENDER)
+
+    def start_extender(self) -> None:
+        self._plane.start_component(EXTENDER)
+        self.faults.append(self.now())
+
+    def _path(self, resource: str, name: str | None = None) -> str:
+        return path_of(resource, None if resource == NODES else self.namespace, name)
+
+    def _wait_gone(self, *resources: str) -> None:
+        wait_until(lambda: not any(map(self.all, resources)), f"nothing is left of {', '.join(resources)}", 60)

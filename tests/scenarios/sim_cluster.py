@@ -1,0 +1,4 @@
+from tests.scenarios.cluster import Cluster
+
+
+class SimCluster(Cluster): ...
