@@ -6,8 +6,8 @@ by state of the record:
 
 - none or Waiting: ask for a place, unless the reservation was given back and no pod has come since.
 - Reserved: lift the gates of members that came before the plan. Give the slots back when no pod comes within 30 s.
-  Where a slot's node is lost, or the scheduler refuses a member on its slot, or two barriers failed: abort, as a pin
-  cannot be undone.
+  Where a slot's node is lost, or the scheduler refuses a member on its slot, or two barriers failed, or some pods
+  never come: abort, as a pin cannot be undone.
 - Committed: only forward. Bindings left undone are posted; a member lost before its stage was bound takes all with it.
 - Bound: when the leader goes, the slots are kept (Sticky) for the next incarnation.
 - Aborting: wait until every member that is not behind our gate is gone, then plan again.
@@ -28,6 +28,8 @@ from lws_sched.extender.wanted import WantedGroup
 
 NO_POD_SECONDS = 30.0
 """How long slots are held for pods that do not come."""
+MISSING_SECONDS = 60.0
+"""How long slots are held for a group of which only some pods come (a quota may be full)."""
 STICKY_SECONDS = 300.0
 """How long the slots of a group that is down are kept for its return."""
 REFUSED_SECONDS = 5.0
@@ -134,6 +136,13 @@ def _reserved(view: View, record: GroupPlacement) -> Step:
     if not view.pods:
         left = NO_POD_SECONDS - records.age(record, view.stamp.now)
         return Step(again=left) if left > 0 else Step(write=records.given_back(record, view.stamp))
+    absent = record.spec.size - len(view.pods)
+    if absent and _ungated(view) and records.age(record, view.stamp.now) > MISSING_SECONDS:
+        return _abort(
+            view, record, f"{absent} of its {record.spec.size} pods were not created within {MISSING_SECONDS:g} s"
+        )
+    if absent:
+        return Step(place=_to_place(view, record), again=MISSING_SECONDS)
     waiting_at_slot = any(_is_unschedulable(pod) for pod in view.pods.values())
     return Step(place=_to_place(view, record), again=REFUSED_SECONDS if waiting_at_slot else None)
 

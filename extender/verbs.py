@@ -32,8 +32,12 @@ from lws_sched.placement import pod_requests
 
 log = logging.getLogger(__name__)
 
-HOLD_SECONDS = 3.0
-"""How long a member's bind call waits for the others; kube-scheduler's own limit is 5 s."""
+HOLD_SECONDS = 12.0
+"""How long a member's bind call waits for the others; kube-scheduler gives up after 15 s (`httpTimeout`).
+
+Long, because holding is free and coming back is not: a refused call returns after a back-off that doubles, so members
+that were created seconds apart would keep missing each other.
+"""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,8 @@ class Verbs:
     def member_left(self, group: str, pod_name: str) -> None:
         """A member was deleted: if its call is held, the stage cannot complete."""
         if self.barrier.holds(group, pod_name):
-            self._refuse_all(group, None, f"member {pod_name} was deleted while the group was binding")
+            reason = f"member {pod_name} was deleted while the group was binding"
+            self._refuse_all(group, None, reason, is_failure=False)
 
     def refuse_everything(self, reason: str) -> None:
         """This process no longer leads: nothing may be bound from here."""
@@ -101,17 +106,23 @@ class Verbs:
         missing = self.barrier.missing(group)
         if not missing:
             return
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        self._refuse_all(group, serial, f"member {missing[0]}{more} did not arrive within {HOLD_SECONDS:g} s")
+        namespace, _, _ = group.partition("/")
+        uncreated = [name for name in missing if self.pods.get(namespace, name) is None]
+        late, what = (uncreated, "has not been created") if uncreated else (missing, "did not arrive")
+        more = f" and {len(late) - 1} more" if len(late) > 1 else ""
+        # Members that do not exist say nothing against the slots: that is no failure of the placement.
+        reason = f"member {late[0]}{more} {what} within {HOLD_SECONDS:g} s"
+        self._refuse_all(group, serial, reason, is_failure=not uncreated)
 
-    def _refuse_all(self, group: str, serial: int | None, reason: str) -> None:
+    def _refuse_all(self, group: str, serial: int | None, reason: str, *, is_failure: bool = True) -> None:
         calls = self.barrier.release(group, serial)
         if not calls:
             return
         for call in calls:
             call.refuse(f"lws-sched: nothing of group {group} was bound: {reason}")
-        log.info("barrier failed group=%s held=%d reason=%s", group, len(calls), reason)
-        self.runtime.submit(lambda: self.committer.note_failure(group, reason))
+        log.info("barrier released group=%s held=%d reason=%s", group, len(calls), reason)
+        if is_failure:
+            self.runtime.submit(lambda: self.committer.note_failure(group, reason))
 
     def _bind_other(self, call: BindCall) -> None:
         """Bind a pod that is no member, unless it would take what a group holds."""

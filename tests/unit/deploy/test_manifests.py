@@ -65,7 +65,7 @@ def test_the_extender_is_asked_to_filter_and_bind_and_its_failure_is_not_passed_
 
     assert (extender["filterVerb"], extender["bindVerb"]) == ("filter", "bind")
     assert "preemptVerb" not in extender
-    assert (extender["nodeCacheCapable"], extender["ignorable"], extender["httpTimeout"]) == (True, False, "5s")
+    assert (extender["nodeCacheCapable"], extender["ignorable"], extender["httpTimeout"]) == (True, False, "15s")
     assert urlsplit(extender["urlPrefix"]).port == 8900
 
 

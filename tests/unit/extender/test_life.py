@@ -107,6 +107,14 @@ class TestReserved:
         assert state_of(step) == api.ABORTING
         assert step.plan
 
+    def test_pods_that_never_come_do_not_hold_the_slots_of_those_that_came_for_ever(self) -> None:
+        pods = {0: pod(0), 1: pod(1)}
+        assert decide(view(record(api.RESERVED, age=10), pods)) == Step(again=life.MISSING_SECONDS)
+        step = decide(view(record(api.RESERVED, age=61), pods))
+        assert state_of(step) == api.ABORTING
+        assert step.write is not None
+        assert step.write.status.reason == "1 of its 3 pods were not created within 60 s"
+
     def test_two_failed_barriers_are_enough(self) -> None:
         step = decide(view(record(api.RESERVED, failed_barriers=2, reason="a-0-2 did not arrive"), members()))
         assert state_of(step) == api.ABORTING

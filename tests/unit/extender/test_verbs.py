@@ -142,10 +142,17 @@ class TestBind:
         bench.bind("a-0-1", "n1")
         bench.runtime.timers[0].task()
         assert bench.bindings == []
-        assert all("member a-0-2 did not arrive within 3 s" in error for error in bench.answers.values())
+        assert all("member a-0-2 did not arrive within 12 s" in error for error in bench.answers.values())
         current = bench.informer.get("ns", "a-0")
         assert current is not None
         assert current.status.failed_barriers == 1
+
+    def test_a_member_that_does_not_exist_yet_releases_the_others_but_is_no_failure(self, bench: Bench) -> None:
+        del bench.pods.known["ns/a-0-2"]
+        bench.bind("a-0", "n0")
+        bench.runtime.timers[0].task()
+        assert "member a-0-2 has not been created within 12 s" in bench.answers["a-0"]
+        assert bench.writes == []
 
     def test_a_member_deleted_while_held_releases_the_others_unbound(self, bench: Bench) -> None:
         bench.bind("a-0", "n0")
