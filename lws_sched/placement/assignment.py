@@ -99,7 +99,8 @@ class Model:
     @cached_property
     def resources(self) -> tuple[str, ...]:
         """The resources that somebody asks for."""
-        return tuple(sorted({name for kind in self.kinds for shape, _ in kind.members for name in _asks(shape)}))
+        shapes = {shape for kind in self.kinds for shape, count in kind.members if count}
+        return tuple(sorted({name for shape in shapes for name in _asks(shape)}))
 
     def most(self, kind: int) -> Ints:
         """Per domain, at most how many groups of a kind it takes alone."""

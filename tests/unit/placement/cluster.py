@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations_with_replacement
 
 from hypothesis import strategies as st
 
@@ -117,6 +118,39 @@ def _workers_fit(
         _give(free, node, worker)
     _give(free, *put_back)
     return len(taken) == count
+
+
+def fit_together(nodes: Sequence[NodeFacts], groups: Sequence[GroupRequest]) -> bool:
+    """Whether all groups can be placed at once: tries every assignment of every member. A few members only."""
+    if not groups:
+        return True
+    first, *rest = groups
+    return any(fit_together(_with_members(nodes, first, slots), rest) for slots in _all_slots(nodes, first))
+
+
+def _all_slots(nodes: Sequence[NodeFacts], request: GroupRequest) -> Iterator[tuple[NodeFacts, ...]]:
+    usable = [node for node in nodes if node.schedulable and node.name not in request.avoid]
+    for part in _parts(usable, nodes, request):
+        for leader in part:
+            for workers in combinations_with_replacement(part, request.size - 1):
+                if _all_fit((leader, *workers), request):
+                    yield leader, *workers
+
+
+def _all_fit(slots: tuple[NodeFacts, ...], request: GroupRequest) -> bool:
+    free = {node.name: dict(node.free) for node in slots}
+    shapes = (request.leader, *(request.worker,) * (request.size - 1))
+    return all(_admits(node, shape) and _take(free, node, shape) for node, shape in zip(slots, shapes, strict=True))
+
+
+def _with_members(nodes: Sequence[NodeFacts], request: GroupRequest, slots: tuple[NodeFacts, ...]) -> list[NodeFacts]:
+    after = {node.name: replace(node, free=dict(node.free)) for node in nodes}
+    tenant = Tenant(request.key, request.key.split("/")[0], request.exclusive)
+    for index, slot in enumerate(slots):
+        node = after[slot.name]
+        _take({node.name: node.free}, node, request.worker if index else request.leader)
+        after[slot.name] = replace(node, tenants=(*node.tenants, tenant))
+    return list(after.values())
 
 
 def _take(free: dict[str, dict[str, int]], node: NodeFacts, shape: PodShape) -> bool:

@@ -24,6 +24,7 @@ from tests.unit.placement.cluster import (
     RACK,
     Instance,
     Standing,
+    fit_together,
     fleet_of,
     group,
     instances,
@@ -168,6 +169,20 @@ def test_any_batch_is_valid_fair_to_priority_and_independent_of_order(
     shuffled = list(waiting)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert {d.key: d for d in plan(snapshot, shuffled)} == {d.key: d for d in plan(snapshot, waiting)}
+
+
+@settings(max_examples=40, deadline=None)
+@given(instances(), st.data())
+def test_a_bound_is_never_below_what_can_be_had(instance: Instance, data: st.DataObject) -> None:
+    waiting = [replace(data.draw(requests(name=f"g{i}-0", most=2)), preferred=()) for i in range(3)]
+    snapshot = fleet_of(instance.nodes[:4], [each for each in instance.standing if each.node < "n-4"]).snapshot()
+    answer = plan_together(snapshot, waiting, Budget())
+    facts = list(snapshot.facts().values())
+    subsets = [
+        [each for each, is_in in zip(waiting, choice, strict=True) if is_in] for choice in product((0, 1), repeat=3)
+    ]
+    best = max(sum(each.size for each in subset) for subset in subsets if fit_together(facts, subset))
+    assert answer.value <= best <= answer.bound
 
 
 def _by_priority(waiting: list[GroupRequest], answer: BatchAnswer) -> tuple[int, ...]:
