@@ -34,7 +34,7 @@ from lws_sched.extender.shapes import AdmittedShapes
 from lws_sched.extender.wanted import WantedGroup
 from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from lws_sched.kube.port import Informer, Queue, Runtime
-from lws_sched.placement import Decision, GroupRequest, Placed, Refused, plan
+from lws_sched.placement import Budget, Decision, GroupRequest, Placed, Refused, plan
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ PLAN = "plan"
 BATCH_SECONDS = 0.02
 """How long freed room is left to gather before groups that wait are planned again."""
 AGAIN_SECONDS = 0.05
+SOLVER_BUDGET = Budget(deterministic_time=0.1)
+"""About half a second. The solver is asked only where a batch leaves out a group that would fit alone."""
 BY_GROUP = "group"
 BY_SET = "set"
 
@@ -270,7 +272,7 @@ class Planner:
             self.notices.look_at_topology(asked)
         current = {key: self.records.get(key) for key in groups}
         requests = [_request(group, current[key], self.runtime.clock.now()) for key, group in groups.items()]
-        decisions = plan(self.ledger.snapshot(excluding=groups), requests)
+        decisions = plan(self.ledger.snapshot(excluding=groups), requests, SOLVER_BUDGET)
         outcomes = self.runtime.gather(
             [partial(self._write_decision, groups[each.key], current[each.key], each) for each in decisions]
         )

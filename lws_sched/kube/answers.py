@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from lws_sched.api.meta import Kind, Meta, Object, Wire
+from lws_sched.api.meta import Kind, Object, Wire
 from lws_sched.kube.errors import (
     AlreadyExists,
     ApiError,
@@ -69,10 +69,24 @@ class Frame(Wire, frozen=True, kw_only=True):
     object: msgspec.Raw
 
 
-class Envelope(Wire, frozen=True, kw_only=True):
-    """The metadata of any object."""
+class Identity(Wire, frozen=True, kw_only=True):
+    """Of the metadata only what names an object: this decodes even where the rest does not."""
 
-    metadata: Meta
+    name: str = ""
+    namespace: str = ""
+    resource_version: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    @property
+    def version(self) -> int:
+        return int(self.resource_version or 0)
+
+
+class Envelope(Wire, frozen=True, kw_only=True):
+    metadata: Identity
 
 
 @cache
@@ -112,12 +126,12 @@ def read_frame(kind: Kind[Any], line: bytes) -> Frame:
     return frame
 
 
-def read_meta(data: bytes | msgspec.Raw) -> Meta:
-    """The metadata of an object whatever the rest of it looks like; empty where even that is unreadable."""
+def read_identity(data: bytes | msgspec.Raw) -> Identity:
+    """Which object this is, whatever the rest of it looks like; empty where even that is unreadable."""
     try:
         envelope: Envelope = decoder_of(Envelope).decode(data)
     except msgspec.DecodeError:
-        return Meta()
+        return Identity()
     return envelope.metadata
 
 
@@ -164,10 +178,8 @@ def _read_without_nulls(kind: Kind[T], data: bytes | msgspec.Raw) -> T:
     try:
         return msgspec.convert(_without_nulls(msgspec.json.decode(data)), kind.type)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        meta = read_meta(data)
-        raise Unreadable(
-            f"{kind} {meta.namespace}/{meta.name} cannot be read: {error}; it is left out until it changes"
-        ) from error
+        key = read_identity(data).key
+        raise Unreadable(f"{kind} {key} cannot be read: {error}; it is left out until it changes") from error
 
 
 def _without_nulls(value: Any) -> Any:

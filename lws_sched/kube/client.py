@@ -18,14 +18,14 @@ from random import Random
 from typing import Any, Generic, TypeVar, cast
 
 from lws_sched.api.core import POD
-from lws_sched.api.meta import Kind, Object, key_of
+from lws_sched.api.meta import Kind, Object
 from lws_sched.kube import answers, request
 from lws_sched.kube.backoff import Backoff
 from lws_sched.kube.config import connect
 from lws_sched.kube.errors import ApiError, Gone, Invalid, Unavailable
 from lws_sched.kube.port import Body, PatchOperation
 from lws_sched.kube.request import Deletion, Request
-from lws_sched.kube.store import Listing, WatchEvent
+from lws_sched.kube.store import Listing, WatchEvent, version_of
 from lws_sched.kube.transport import Answer, Stream, Transport
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ class Client:
                     items.append(answers.read_object(kind, raw))
                 except answers.Unreadable as error:
                     log.error("%s", error)
-                    unreadable.add(key_of(answers.Envelope(metadata=answers.read_meta(raw))))
+                    unreadable.add(answers.read_identity(raw).key)
             token = page.metadata.next_token
             if not token:
                 return Listing(items, int(page.metadata.resource_version or 0), frozenset(unreadable))
@@ -202,13 +202,16 @@ class Watch(Generic[T]):
             raise answers.error_of(answers.decoder_of(answers.Status).decode(body).code, body, f"watch {self._kind}")
         kind = cast(Any, frame.type)
         if frame.type == "BOOKMARK":
-            return WatchEvent(kind, int(answers.read_meta(frame.object).resource_version))
+            return WatchEvent(kind, answers.read_identity(frame.object).version)
         try:
             obj = answers.read_object(self._kind, frame.object)
         except answers.Unreadable as error:
             log.error("%s", error)
-            return WatchEvent("BOOKMARK", int(answers.read_meta(frame.object).resource_version or 0))
-        return WatchEvent(kind, int(obj.metadata.resource_version), obj)
+            if frame.type == "DELETED":
+                # Whoever holds an older, readable version must drop it; the next list will say so.
+                raise Gone(str(error)) from error
+            return WatchEvent("BOOKMARK", answers.read_identity(frame.object).version)
+        return WatchEvent(kind, version_of(obj), obj)
 
 
 def _seconds_to_come_back(asked: Request, answer: Answer) -> float | None:

@@ -20,7 +20,7 @@ import urllib3
 
 from lws_sched.kube.errors import Unavailable
 
-POOL_SIZE = 64
+POOL_SIZE = 128
 """Connections kept open. More may be in use at once; those are closed after use."""
 
 

@@ -1,9 +1,10 @@
 """Keeps a store equal to the cluster: one list, then a watch from there on, for ever.
 
-After an interruption the watch goes on from where it was; only when that is too far back (410 Gone), or the watch
-cannot be opened again and again, is everything listed anew. Failures are followed by a growing, random wait, and so is
-a watch that ends as soon as it begins: a server that refuses is never asked in a tight loop. A silent connection
-breaks on its read time-out.
+After an interruption the watch goes on from where it was. Everything is listed anew only when that is too far back
+(410 Gone), when watches keep failing, and when one was cut off after a minute without even a bookmark: a cluster
+restored from a backup lets a watch wait in silence for a version that it will reach much later. Failures are followed
+by a growing, random wait, and so is a watch that ends as soon as it begins: a server that refuses is never asked in a
+tight loop. A silent connection breaks on its read time-out.
 
 `Informer` is what components see: the store, plus the shield that one failing handler does not stop the others.
 """
@@ -26,9 +27,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Object)
 
 FIRST_WAIT = 0.5
-LONGEST_WAIT = 30.0
+LONGEST_WAIT = 10.0
 STEADY = 2.0
 """A watch that lived this long (seconds) was a good one: the next failure starts from the shortest wait."""
+SUSPICIOUS_SILENCE = 75.0
+"""Seconds. The API server sends a bookmark about every minute."""
 PATIENCE = 5
 """Failed watches in a row before everything is listed again."""
 
@@ -105,16 +108,21 @@ class Reflector(Generic[T]):
         self._watch: Events[T] | None = None
         self._version: int | None = None
         self._failures = 0
+        self._told = False
         self.synced = threading.Event()
 
     def run(self) -> None:
+        was_gone = False
         while not self._stopping.is_set():
             problem, lived = self._round()
-            if lived >= STEADY:
+            # Gone is the answer of a server that works: nothing speaks against listing now, if only once in a row.
+            is_gone = isinstance(problem, Gone)
+            if lived >= STEADY or (is_gone and not was_gone):
                 self._backoff.reset()
                 self._failures = 0
                 if problem is None:
                     continue
+            was_gone = is_gone
             if self._stopping.is_set() or self._wait(self._pause(problem)):
                 return
 
@@ -127,21 +135,22 @@ class Reflector(Generic[T]):
     def _round(self) -> tuple[Exception | None, float]:
         """List if there is need, then watch until that ends: the problem it ended with, if any, and how many seconds
         the watch lived."""
-        opened = None
+        opened, self._told = None, False
         problem: Exception | None = None
         try:
             if self._version is None:
                 self._version = self._list()
             opened = self._clock.monotonic()
             self._follow(self._version)
-        except Gone as gone:
-            self._version, problem = None, gone
-        except Exception as other:
+        except Exception as caught:
+            problem = caught
             self._failures += 1
-            if self._failures % PATIENCE == 0:
-                self._version = None
-            problem = other
-        return problem, 0.0 if opened is None else self._clock.monotonic() - opened
+        lived = 0.0 if opened is None else self._clock.monotonic() - opened
+        silent = problem is not None and not self._told and lived >= SUSPICIOUS_SILENCE
+        if silent or isinstance(problem, Gone) or self._failures >= PATIENCE:
+            self._version = None
+            self._failures = 0
+        return problem, lived
 
     def _list(self) -> int:
         started = self._clock.monotonic()
@@ -165,6 +174,7 @@ class Reflector(Generic[T]):
             if self._stopping.is_set():
                 return
         for event in watch:
+            self._told = True
             self.informer.store.apply(event)
             self._version = version = max(version, event.version)
 

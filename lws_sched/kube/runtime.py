@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Any, TypeVar
 
@@ -32,9 +33,9 @@ from lws_sched.kube.workqueue import WorkQueue
 log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Object)
 
-SUBMITTED = 64
+SUBMITTED = 24
 """Threads for submitted tasks."""
-SIDE_BY_SIDE = 32
+SIDE_BY_SIDE = 16
 """Threads for gathered tasks, beside the callers' own."""
 RINGING = 8
 """Threads for tasks whose time has come."""
@@ -185,7 +186,7 @@ class ThreadedRuntime:
 
     def _lead(self, epoch: int) -> None:
         for started, _ in self._followers:
-            started(epoch)
+            _tell(partial(started, epoch))
         if not self._stopping.is_set():
             for queue in self._queues:
                 queue.open()
@@ -194,7 +195,7 @@ class ThreadedRuntime:
         for queue in self._queues:
             queue.close()
         for _, lost in self._followers:
-            lost()
+            _tell(lost)
 
     def _run(self, name: str, target: Callable[[], None]) -> None:
         thread = threading.Thread(target=target, name=name, daemon=True)
@@ -204,3 +205,10 @@ class ThreadedRuntime:
     def _check_not_started(self, what: str) -> None:
         if self._started:
             raise RuntimeError(f"ask for the {what} before the runtime is started")
+
+
+def _tell(follower: Callable[[], None]) -> None:
+    try:
+        follower()
+    except Exception:
+        log.exception("a follower of the leadership failed")

@@ -148,9 +148,9 @@ class Store(Generic[T]):
         known = max(self._deleted.get(key, 0), self._listed) if held is None else self._versions[key]
         if version <= known:
             return
+        self._put(key, held, obj)
         self._deleted.pop(key, None)
         self._versions[key] = version
-        self._put(key, held, obj)
         if held is not None and held.metadata.uid != obj.metadata.uid:
             # Another object of the same name: whoever keeps something per object must see the end of the old one.
             self._announce(Change(held, None))
@@ -165,8 +165,8 @@ class Store(Generic[T]):
         if len(self._deleted) > TOMBSTONES:
             del self._deleted[next(iter(self._deleted))]
         if held is not None:
-            del self._versions[key]
             self._put(key, held, None)
+            del self._versions[key]
             self._announce(Change(held, None))
 
     def _put(self, key: str, old: T | None, new: T | None) -> None:

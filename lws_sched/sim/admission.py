@@ -1,6 +1,6 @@
 """Admission webhooks, as the API server calls them: mutating ones first, in the order of their registration, each
-seeing what those before it made of the object; then validating ones. A webhook whose process is down refuses the request, as
-`failurePolicy: Fail` does.
+seeing what those before it made of the object; then validating ones. A webhook whose process is down refuses the
+request, as `failurePolicy: Fail` does.
 """
 
 from __future__ import annotations

@@ -162,6 +162,7 @@ class _PodAffinity:
             for term in other.anti_affinity
             if term.matches(view) and (value := cache.label_of(node, term.topology_key)) is not None
         }
+        self._keys = {key for key, _ in self._repelled | self._repelling}
 
     def refusal(self, labels: Labels) -> str:
         """Why a node with these labels will not do, or ""."""
@@ -169,9 +170,9 @@ class _PodAffinity:
             value = labels.get(term.topology_key)
             if value is None or not (self._is_first or (term.topology_key, value) in self._attracted):
                 return "node(s) didn't match pod affinity rules"
-        if any((key, labels.get(key)) in self._repelled for key in {key for key, _ in self._repelled}):
+        if self._repelled and any((key, labels.get(key)) in self._repelled for key in self._keys):
             return "node(s) didn't match pod anti-affinity rules"
-        if any((key, labels.get(key)) in self._repelling for key in {key for key, _ in self._repelling}):
+        if self._repelling and any((key, labels.get(key)) in self._repelling for key in self._keys):
             return "node(s) didn't satisfy existing pods anti-affinity rules"
         return ""
 

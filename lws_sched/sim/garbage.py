@@ -19,7 +19,7 @@ from lws_sched.sim.api_server import ApiServer
 from lws_sched.sim.loop import Loop
 from lws_sched.sim.objects import FOREGROUND, Json, is_terminating, key_of, owners
 from lws_sched.sim.store import Event, Version
-from lws_sched.sim.work import SimQueue, Steady
+from lws_sched.sim.work import Steady
 
 _KINDS: dict[str, Kind[Any]] = {
     kind.kind: kind
@@ -44,7 +44,7 @@ class GarbageCollector:
         """Every object of these kinds, by UID."""
         self._dependents: dict[str, dict[str, None]] = {}
         """UIDs of an owner's dependents, by the owner's UID; the owner may be gone."""
-        self._queue = SimQueue(Steady(loop, server.store), "garbage", self._look_at, WORKERS)
+        self._queue = Steady(loop, server.store).queue("garbage", self._look_at, WORKERS)
         server.store.listeners.append(self._observe)
 
     def _observe(self, event: Event) -> None:

@@ -5,6 +5,8 @@ A lost node's kubelet does nothing: its pods neither start nor go until the node
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lws_sched.api.core import NODE, POD
 from lws_sched.sim.api_server import ApiServer
 from lws_sched.sim.loop import Loop
@@ -18,6 +20,8 @@ class Kubelets:
         self._loop = loop
         self._server = server
         self._pods = pods
+        self.start_seconds: Callable[[Json], float] = lambda _: loop.jitter(loop.latencies.container_start)
+        """How long a pod takes from its binding to being ready."""
         self._expected: set[tuple[str, bool]] = set()
         """UID and whether the pod is to stop: what is under way already."""
         server.store.listeners.append(self._observe)
@@ -54,7 +58,7 @@ class Kubelets:
         if stopping:
             self._loop.soon(self._loop.latencies.container_stop, lambda: self._stop(key, uid))
         else:
-            self._loop.soon(self._loop.latencies.container_start, lambda: self._start(key, uid))
+            self._loop.after(self.start_seconds(pod), lambda: self._start(key, uid))
 
     def _start(self, key: Key, uid: str) -> None:
         self._expected.discard((uid, False))

@@ -33,8 +33,8 @@ class Latencies:
     relist: float = 0.05
     scheduling_cycle: float = 0.002
     extender_call: float = 0.001
-    extender_timeout: float = 5.0
-    """httpTimeout of the scheduler's extender configuration."""
+    extender_timeout: float = 15.0
+    """`httpTimeout` of the scheduler configuration that users are given."""
     collector: float = 0.005
     """From a deletion to the garbage collector's answer."""
     container_start: float = 0.2

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 from lws_sched.api.core import EVENT
 from lws_sched.api.meta import Kind, Object
-from lws_sched.api.timestamps import micro_time
 from lws_sched.kube.errors import ApiError, LostLease
-from lws_sched.kube.port import Index, Reconcile
+from lws_sched.kube.events import Note, Repetitions, Reporter, event_body
+from lws_sched.kube.port import Clock, Cluster, Index, Reconcile, Recorder
+from lws_sched.kube.workqueue import QueueState
 from lws_sched.sim.cluster import SimCluster
 from lws_sched.sim.faults import FaultInjector, SimCrash
 from lws_sched.sim.informer import Feed, SimInformer
@@ -25,7 +26,6 @@ from lws_sched.sim.work import Action, SimQueue
 log = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=Object)
-SAME_EVENT_SECONDS = 600.0
 
 
 class SimRuntime:
@@ -34,9 +34,10 @@ class SimRuntime:
     ) -> None:
         self.name = name
         self.loop = loop
-        self.clock = loop.clock
-        self.cluster = cluster.as_client(faults)
-        self.recorder = SimRecorder(self, cluster)
+        self.clock: Clock = loop.clock
+        self.cluster: Cluster
+        self.cluster = self._client = cluster.as_client(faults)
+        self.recorder: Recorder = SimRecorder(self, cluster)
         self.epoch = epoch
         self.is_alive = True
         self.queues: list[SimQueue] = []
@@ -44,6 +45,8 @@ class SimRuntime:
         self._informers: dict[tuple[str, type[Any], str], SimInformer[Any]] = {}
         self._by_kind: dict[str, list[SimInformer[Any]]] = {}
         self._has_begun = False
+        self.is_synced = False
+        """Whether every informer holds its first complete list."""
         self._on_crash: Action = lambda: None
 
     # --- for the component -------------------------------------------------------------------------------------------
@@ -54,7 +57,7 @@ class SimRuntime:
         address = (kind.kind, kind.type, labels)
         informer = self._informers.get(address)
         if informer is None:
-            feed = Feed(self.loop, self.cluster.server.store, self._faults, self.guarded, self._synced)
+            feed = Feed(self.loop, self._client.server.store, self._faults, self.guarded, self._synced)
             informer = self._informers[address] = SimInformer(feed, kind, labels)
             self._by_kind.setdefault(kind.kind, []).append(informer)
         for index, function in (indexes or {}).items():
@@ -62,7 +65,7 @@ class SimRuntime:
         return informer
 
     def queue(self, name: str, reconcile: Reconcile, *, workers: int = 1) -> SimQueue:
-        queue = SimQueue(self, name, reconcile, workers, is_open=False)
+        queue = SimQueue(self, name, reconcile, workers, QueueState())
         self.queues.append(queue)
         return queue
 
@@ -74,15 +77,15 @@ class SimRuntime:
         outcomes: list[BaseException | None] = [None] * len(tasks)
         order = list(range(len(tasks)))
         self.loop.rng.shuffle(order)
-        before, longest = self.cluster.spent, 0.0
+        before, longest = self._client.spent, 0.0
         for position in order:
-            self.cluster.spent = 0.0
+            self._client.spent = 0.0
             try:
                 tasks[position]()
             except (ApiError, LostLease) as error:
                 outcomes[position] = error
-            longest = max(longest, self.cluster.spent)
-        self.cluster.spent = before + longest
+            longest = max(longest, self._client.spent)
+        self._client.spent = before + longest
         return outcomes
 
     def call_later(self, seconds: float, task: Action) -> Scheduled:
@@ -122,10 +125,10 @@ class SimRuntime:
         return run
 
     def begin(self) -> None:
-        self.cluster.spent = 0.0
+        self._client.spent = 0.0
 
     def end(self) -> float:
-        return self.cluster.spent
+        return self._client.spent
 
     def _attempt(self, task: Action) -> None:
         try:
@@ -135,6 +138,7 @@ class SimRuntime:
 
     def _synced(self) -> None:
         if self._has_begun and all(informer.is_synced for informer in self._informers.values()):
+            self.is_synced = True
             for queue in self.queues:
                 queue.open()
 
@@ -145,31 +149,15 @@ class SimRecorder:
     def __init__(self, runtime: SimRuntime, cluster: SimCluster) -> None:
         self._runtime = runtime
         self._cluster = cluster
-        self._written: dict[tuple[str, ...], float] = {}
+        self._repetitions = Repetitions()
 
     def event(self, regarding: Kind[T], obj: T, *, type: str, reason: str, action: str, note: str) -> None:
-        meta, now = obj.metadata, self._runtime.clock.now()
-        same = (meta.uid, type, reason, action, note)
-        if now - self._written.get(same, float("-inf")) < SAME_EVENT_SECONDS:
-            return
-        self._written[same] = now
-        body = EVENT.body(
-            {"generateName": f"{meta.name}.", "namespace": meta.namespace or "default"},
-            eventTime=micro_time(now),
-            reportingController=self._runtime.name,
-            type=type,
-            reason=reason,
-            action=action,
-            note=note,
-            regarding={
-                "apiVersion": regarding.api_version,
-                "kind": regarding.kind,
-                "namespace": meta.namespace,
-                "name": meta.name,
-                "uid": meta.uid,
-            },
-        )
-        self._runtime.submit(lambda: self._write(body))
+        runtime, meta = self._runtime, obj.metadata
+        same = (regarding.kind, meta.namespace, meta.name, meta.uid, reason, note)
+        if self._repetitions.is_new(same, runtime.clock.monotonic()):
+            reporter = Reporter(runtime.name, runtime.name)
+            body = event_body(regarding, obj, Note(type, reason, action, note), reporter, runtime.clock.now())
+            runtime.submit(lambda: self._write(body))
 
     def _write(self, body: dict[str, Any]) -> None:
         self._cluster.create(EVENT, body)

@@ -19,7 +19,7 @@ from lws_sched.sim.objects import Json, controller_uid, is_terminating, key_of, 
 from lws_sched.sim.pod_index import PodIndex
 from lws_sched.sim.stateful_set_plan import Revision, Revisions, plan, revision_name, status
 from lws_sched.sim.store import Event, Version
-from lws_sched.sim.work import SimQueue, Steady
+from lws_sched.sim.work import Steady
 
 WORKERS = 5
 
@@ -32,7 +32,7 @@ class StatefulSets:
         self._history: dict[str, dict[str, Version]] = {}
         """ControllerRevisions by the owner's UID and their name."""
         self._coming: set[str] = set()
-        self._queue = SimQueue(Steady(loop, server.store), "statefulsets", self._sync, WORKERS)
+        self._queue = Steady(loop, server.store).queue("statefulsets", self._sync, WORKERS)
         server.store.listeners.append(self._observe)
 
     def _observe(self, event: Event) -> None:

@@ -1,25 +1,27 @@
 """Work queues on the simulated clock, for the product's components and for the simulated Kubernetes alike.
 
-A key is run by one worker at a time; added while it runs, it is run once more afterwards. A run happens at one moment,
-and keeps its worker busy for as long as its requests would have taken. A refused request (ApiError) or a lost lease has
-the key run again after a back-off that doubles; any other exception is a bug and ends the simulation.
+A run happens at one moment, and keeps its worker busy for as long as its requests would have taken. A refused request
+(ApiError) or a lost lease has the key run again after a back-off. Any other exception is a bug: where the real queue
+logs it and tries again, here it ends the simulation.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 from lws_sched.kube.errors import ApiError, LostLease
 from lws_sched.kube.port import Reconcile
+from lws_sched.kube.workqueue import QueueState
 from lws_sched.sim.loop import Loop, Scheduled
 from lws_sched.sim.store import ObjectStore
 
 log = logging.getLogger(__name__)
 
-FIRST_BACKOFF, LAST_BACKOFF = 0.005, 1000.0
-"""Seconds; client-go's default rate limiter for controllers."""
+FIRST_BACKOFF, LONGEST_BACKOFF = 0.005, 1000.0
+"""Seconds; what kube-controller-manager's controllers wait (client-go's default rate limiter)."""
 Action = Callable[[], None]
 
 
@@ -39,82 +41,65 @@ class Host(Protocol):
 
 
 class SimQueue:
-    """`lws_sched.kube.port.Queue` on the simulated clock."""
+    """`lws_sched.kube.port.Queue`: the rule of the real queues, on the simulated clock."""
 
-    def __init__(self, host: Host, name: str, reconcile: Reconcile, workers: int, *, is_open: bool = True) -> None:
+    def __init__(self, host: Host, name: str, reconcile: Reconcile, workers: int, rule: QueueState) -> None:
         self.name = name
         self._host = host
         self._reconcile = reconcile
-        self._workers = workers
-        self._is_open = is_open
-        self._ready: dict[str, None] = {}
-        self._running: set[str] = set()
-        self._again: set[str] = set()
-        self._delayed: dict[str, Scheduled] = {}
-        self._failures: dict[str, int] = {}
-
-    def __len__(self) -> int:
-        """Keys that are ready or running."""
-        return len(self._ready) + len(self._running)
+        self._idle = workers
+        self._rule = rule
+        self._is_open = False
+        self._alarm: Scheduled | None = None
 
     def add(self, key: str) -> None:
-        if key in self._running:
-            self._again.add(key)
-        else:
-            self._ready[key] = None
-            self._dispatch()
+        self._rule.add(key)
+        self._dispatch()
 
     def add_after(self, key: str, seconds: float) -> None:
-        due = self._host.loop.elapsed + seconds
-        known = self._delayed.get(key)
-        if known is not None and known.action is not None:
-            if known.due <= due:
-                return
-            known.cancel()
-        self._delayed[key] = self._host.loop.at(due, self._host.guarded(lambda: self._ripen(key)))
+        self._rule.add_after(key, seconds, self._host.loop.elapsed)
+        self._dispatch()
 
     def open(self) -> None:
         """Let keys run: until then they only gather."""
         self._is_open = True
         self._dispatch()
 
-    def _ripen(self, key: str) -> None:
-        del self._delayed[key]
-        self.add(key)
+    def waiting(self) -> int:
+        """How many keys could be handed out now."""
+        return self._rule.waiting()
 
     def _dispatch(self) -> None:
         loop = self._host.loop
-        while self._is_open and self._ready and len(self._running) < self._workers:
-            key = next(iter(self._ready))
-            del self._ready[key]
-            self._running.add(key)
-            loop.soon(loop.latencies.pickup, self._host.guarded(self._runner(key)))
+        while self._is_open and self._idle and (key := self._rule.next(loop.elapsed)) is not None:
+            self._idle -= 1
+            loop.soon(loop.latencies.pickup, self._host.guarded(partial(self._run, key)))
+        self._set_alarm()
 
-    def _runner(self, key: str) -> Action:
-        return lambda: self._run(key)
+    def _set_alarm(self) -> None:
+        """Look again when the next delayed key is due; with no worker to spare, the next that is done looks."""
+        due = self._rule.next_due()
+        if due is None or not (self._is_open and self._idle):
+            return
+        if self._alarm is not None:
+            if self._alarm.action is not None and self._alarm.due <= due:
+                return
+            self._alarm.cancel()
+        self._alarm = self._host.loop.at(due, self._host.guarded(self._dispatch))
 
     def _run(self, key: str) -> None:
         self._host.begin()
-        again: float | None
+        outcome: float | Exception | None
         try:
-            again = self._reconcile(key)
-            self._failures.pop(key, None)
-        except (ApiError, LostLease) as error:
-            again = self._backoff(key)
-            log.info("queue=%s key=%s again in %.3f s: %s", self.name, key, again, error)
-        self._host.loop.after(self._host.end(), self._host.guarded(lambda: self._done(key, again)))
+            outcome = self._reconcile(key)
+        except (ApiError, LostLease) as refusal:
+            log.info("queue=%s key=%s refused: %s", self.name, key, refusal)
+            outcome = refusal
+        self._host.loop.after(self._host.end(), self._host.guarded(partial(self._done, key, outcome)))
 
-    def _backoff(self, key: str) -> float:
-        failures = self._failures[key] = self._failures.get(key, 0) + 1
-        return float(min(FIRST_BACKOFF * 2.0 ** (failures - 1), LAST_BACKOFF))
-
-    def _done(self, key: str, again: float | None) -> None:
-        self._running.discard(key)
-        if again is not None:
-            self.add_after(key, again)
-        if key in self._again:
-            self._again.discard(key)
-            self._ready[key] = None
+    def _done(self, key: str, outcome: float | Exception | None) -> None:
+        self._idle += 1
+        self._rule.done(key, outcome, self._host.loop.elapsed)
         self._dispatch()
 
 
@@ -134,3 +119,8 @@ class Steady:
 
     def end(self) -> float:
         return (self._store.rv - self._before) * self.loop.jitter(self.loop.latencies.write)
+
+    def queue(self, name: str, reconcile: Reconcile, workers: int) -> SimQueue:
+        queue = SimQueue(self, name, reconcile, workers, QueueState(FIRST_BACKOFF, LONGEST_BACKOFF))
+        queue.open()
+        return queue

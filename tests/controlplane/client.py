@@ -149,7 +149,8 @@ class Client:
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
     rest = b""
-    while chunk := response.read1(1 << 20):
+    # Not read1: it may return nothing between two pieces of one chunk, which looks like the end.
+    for chunk in response.stream(1 << 16):
         *lines, rest = (rest + chunk).split(b"\n")
         yield from lines
 

@@ -72,7 +72,7 @@ def test_under_leader_ready_the_leader_commits_alone_and_the_workers_as_a_second
     history = cluster.history("GroupPlacement", "ready-0")
     sizes = [len(committed_in(each)) for each in history]
     assert [size for index, size in enumerate(sizes) if size and size not in sizes[:index]] == [1, 4]
-    reserved = first(history, lambda each: each["status"]["state"] == "Reserved")
+    reserved = first(history, lambda each: each["status"].get("state") == "Reserved")
     assert len(reserved["status"]["slots"]) == 4
     assert len(cluster.racks_of("ready")["ready-0"]) == 1
 

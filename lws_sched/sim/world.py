@@ -1,0 +1,266 @@
+"""A simulated world: a cluster, its Kubernetes, and the product's components, on one clock and one seed.
+
+    world = World(seed=1)
+    world.create_nodes(rack_nodes(4, 16))
+    world.start("controller", lambda runtime: build(runtime, Options()))
+    world.cluster.create(LEADER_WORKER_SET, body)
+    world.run(until=lambda: ..., limit_seconds=60)
+
+A component's `build` gets a `port.Runtime`, as it would from the real runtime; the hooks of the app that it returns are
+called by the simulated API server, and `connect_extender` has the simulated kube-scheduler call its verbs. Components
+can be crashed and restarted, and given faults. The same seed gives the same world, to the byte of its log.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Generic, TypeVar
+
+from lws_sched.api.core import NODE
+from lws_sched.kube.errors import LostLease
+from lws_sched.kube.port import Runtime
+from lws_sched.sim.api_server import ApiServer
+from lws_sched.sim.cluster import SimCluster
+from lws_sched.sim.extender_link import ExtenderLink, ExtenderServer
+from lws_sched.sim.faults import NONE, FaultInjector, Faults
+from lws_sched.sim.garbage import GarbageCollector
+from lws_sched.sim.kubelets import Kubelets
+from lws_sched.sim.loop import Latencies, Loop
+from lws_sched.sim.node_lifecycle import NodeLifecycle
+from lws_sched.sim.objects import Json
+from lws_sched.sim.picture import picture
+from lws_sched.sim.pod_index import PodIndex
+from lws_sched.sim.runtime import SimRuntime
+from lws_sched.sim.scheduler import PROFILES, Scheduler
+from lws_sched.sim.stateful_sets import StatefulSets
+from lws_sched.sim.store import HISTORY, Event, ObjectStore
+
+A = TypeVar("A")
+Build = Callable[[Runtime], A]
+LOOK_SECONDS = 0.02
+"""How often, in simulated time, a predicate is looked at while things change."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why a run ended, and when."""
+
+    reason: str
+    """`reached`: the predicate holds. `quiet`: nothing is left to happen soon. `limit`: the time is up."""
+    seconds: float
+    """Simulated, since the start of the world."""
+
+
+class NotReached(AssertionError):
+    """The predicate did not come to hold within the limit; the message is a picture of the world."""
+
+
+@dataclass
+class _Component(Generic[A]):
+    name: str
+    build: Build[A]
+    faults: FaultInjector
+    lease: str
+    runtime: SimRuntime
+    app: A | None = None
+
+    @property
+    def is_up(self) -> bool:
+        return self.runtime.is_alive
+
+    @property
+    def is_serving(self) -> bool:
+        return self.runtime.is_alive and self.runtime.is_synced
+
+
+class World:
+    def __init__(
+        self,
+        seed: int = 1,
+        *,
+        latencies: Latencies | None = None,
+        profiles: tuple[str, ...] = PROFILES,
+        history: int = HISTORY,
+    ) -> None:
+        self.log: list[Event] = []
+        self.loop = Loop(seed, latencies or Latencies())
+        self.clock = self.loop.clock
+        # Names and UIDs do not depend on how things interleave.
+        store = ObjectStore(self.loop.clock, Random(f"{seed} identities"), history)
+        store.listeners.append(self.log.append)
+        self.server = ApiServer(store, self.loop.clock)
+        self.cluster = SimCluster(self.server, self.loop)
+        self.pods = PodIndex(store)
+        self.stateful_sets = StatefulSets(self.loop, self.server, self.pods)
+        self.garbage = GarbageCollector(self.loop, self.server)
+        self.kubelets = Kubelets(self.loop, self.server, self.pods)
+        self.nodes = NodeLifecycle(self.loop, self.server, self.pods)
+        self.scheduler = Scheduler(self.loop, self.server, profiles)
+        self.scheduler.start()
+        self._seed = seed
+        self._components: dict[str, _Component[Any]] = {}
+        self._leases: dict[str, tuple[SimRuntime, int]] = {}
+        """Who holds a lease, and the epoch, by the lease's name."""
+        self._extender = ""
+        store.listeners.append(self._wake)
+
+    # --- components --------------------------------------------------------------------------------------------------
+
+    def start(self, name: str, build: Build[A], *, faults: Faults = NONE, lease: str = "") -> A:
+        """Start a component. It takes the lease of its name (or `lease`) from whoever holds it."""
+        injector = FaultInjector(faults, Random(f"{self._seed} faults of {name}"))
+        component: _Component[A] = _Component(name, build, injector, lease or name, self._runtime(name, injector))
+        self._components[name] = component
+        return self._launch(component)
+
+    def crash(self, name: str) -> None:
+        """The component's process dies; what it was going to do, it will not."""
+        component = self._components[name]
+        component.runtime.stop()
+        self._died(component)
+
+    def restart(self, name: str) -> Any:
+        """Start a component anew, from nothing but the cluster; it is crashed first if it is up. Returns its app."""
+        component = self._components[name]
+        if component.is_up:
+            self.crash(name)
+        component.faults.revive()
+        component.runtime = self._runtime(name, component.faults)
+        return self._launch(component)
+
+    def app(self, name: str) -> Any:
+        return self._components[name].app
+
+    def connect_extender(
+        self,
+        component: str,
+        managed_resources: Sequence[str],
+        verbs: Callable[[Any], ExtenderServer] = lambda app: app.verbs,
+    ) -> ExtenderLink:
+        """Have the scheduler call a component's verbs for pods that name a managed resource; now or once it starts."""
+
+        def serving() -> ExtenderServer | None:
+            found = self._components.get(component)
+            return verbs(found.app) if found is not None and found.is_serving else None
+
+        self._extender = component
+        self.scheduler.extender = ExtenderLink(self.loop, managed_resources, serving)
+        return self.scheduler.extender
+
+    def _runtime(self, name: str, faults: FaultInjector) -> SimRuntime:
+        runtime = SimRuntime(name, self.loop, self.cluster, faults, lambda: self._epoch(runtime))
+        return runtime
+
+    def _launch(self, component: _Component[A]) -> A:
+        _, epoch = self._leases.get(component.lease, (None, 0))
+        self._leases[component.lease] = (component.runtime, epoch + 1)
+        runtime = component.runtime
+        component.app = app = component.build(runtime)
+        for hook in getattr(app, "hooks", ()):
+            self.server.admission.admit(hook, lambda: component.is_serving)
+        runtime.start(lambda: self._died(component))
+        return app
+
+    def _epoch(self, runtime: SimRuntime) -> int:
+        for holder, epoch in self._leases.values():
+            if holder is runtime:
+                return epoch
+        raise LostLease(f"{runtime.name} is not the leader any more")
+
+    def _died(self, component: _Component[Any]) -> None:
+        if component.name == self._extender and self.scheduler.extender is not None:
+            self.scheduler.extender.disconnect()
+        after, component.faults.restart_after = component.faults.restart_after, None
+        if after is not None:
+            self.loop.after(after, lambda: self._revive(component))
+
+    def _revive(self, component: _Component[Any]) -> None:
+        if not component.is_up:
+            self.restart(component.name)
+
+    def _wake(self, event: Event) -> None:
+        for component in self._components.values():
+            if component.is_up:
+                component.runtime.wake(event)
+
+    # --- the cluster -------------------------------------------------------------------------------------------------
+
+    def create_nodes(self, nodes: Iterable[Mapping[str, Any]]) -> None:
+        for node in nodes:
+            self.server.create(NODE, node)
+
+    def lose_node(self, name: str) -> None:
+        """Nothing is heard of the node any more; its kubelet does nothing."""
+        self.nodes.set_ready(name, "Unknown")
+
+    def return_node(self, name: str) -> None:
+        self.nodes.set_ready(name, "True")
+
+    def delete_node(self, name: str) -> None:
+        self.server.delete(NODE, "", name)
+
+    # --- time --------------------------------------------------------------------------------------------------------
+
+    @property
+    def elapsed(self) -> float:
+        """Simulated seconds since the start."""
+        return self.loop.elapsed
+
+    def run(self, until: Callable[[], bool] | None = None, *, limit_seconds: float = 60.0) -> Stop:
+        """Let time pass until the predicate holds, or, without one, for `limit_seconds`. Raises NotReached."""
+        end = self.elapsed + limit_seconds
+        looked_at = (-1, -1.0)
+        while True:
+            due = self.loop.next_due()
+            is_over = due is None or due > end
+            if until is not None and (is_over or self._is_news(looked_at)):
+                if until():
+                    return Stop("reached", self.elapsed)
+                looked_at = (self.server.store.rv, self.elapsed)
+            if is_over:
+                self.loop.sleep_until(end)
+                if until is None or until():
+                    return Stop("limit" if until is None else "reached", self.elapsed)
+                raise NotReached(f"not within {limit_seconds:g} simulated seconds\n{self.picture()}")
+            self.loop.step()
+
+    def settle(self, *, quiet_seconds: float = 2.0, limit_seconds: float = 600.0) -> Stop:
+        """Let things happen until the next is more than `quiet_seconds` away. Raises NotReached."""
+        end = self.elapsed + limit_seconds
+        while (due := self.loop.next_due()) is not None and due <= self.elapsed + quiet_seconds:
+            if due > end:
+                raise NotReached(f"not quiet within {limit_seconds:g} simulated seconds\n{self.picture()}")
+            self.loop.step()
+        return Stop("quiet", self.elapsed)
+
+    def _is_news(self, looked_at: tuple[int, float]) -> bool:
+        rv, when = looked_at
+        return self.server.store.rv != rv and self.elapsed - when >= LOOK_SECONDS
+
+    # --- what happened -----------------------------------------------------------------------------------------------
+
+    def picture(self) -> str:
+        """The state of the world in a few lines, for people."""
+        states = {
+            each.name: "serving" if each.is_serving else "starting" if each.is_up else "down"
+            for each in self._components.values()
+        }
+        return picture(self.server, self.log, self.elapsed, states)
+
+    def lines(self) -> Iterator[Json]:
+        """The log as `{"t": seconds, "type": ..., "object": {...}}`, in the order of resourceVersions; at the end, per
+        kind, that nothing is missing up to now: `{"complete": kind, "rv": ..., "t": seconds}`."""
+        for event in self.log:
+            yield event.as_json()
+        for kind in sorted({event.kind for event in self.log}):
+            yield {"complete": kind, "rv": self.server.store.rv, "t": round(self.elapsed, 6)}
+
+    def write_log(self, path: Path) -> None:
+        """The log as lines of JSON."""
+        with path.open("w", encoding="utf-8") as file:
+            for line in self.lines():
+                file.write(json.dumps(line, separators=(",", ":"), sort_keys=True) + "\n")
