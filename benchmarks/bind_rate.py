@@ -3,12 +3,14 @@
 On one real control plane with fake nodes, in turn:
 
 - `plain`: pods of no group on the default profile of a stock kube-scheduler without an extender;
-- `groups`: the same number of pods as LeaderWorkerSet groups of 8, one rack each, through our profile and extender.
+- `groups`: the same number of pods as LeaderWorkerSets of 5 groups of 8, each group in one rack, through our profile
+  and extender.
 
 In both all pods exist before kube-scheduler starts, so that what is measured is scheduling and binding, not how fast
 the StatefulSet controller creates pods; pods bound are counted by a watch, from the first binding to the last. The two
-sides alternate `--rounds` times; the figure of a side is the median. `filter` is called from outside, over one kept-alive
-connection, with what kube-scheduler sends: a pinned member and its one node, and a stranger with every node's name.
+sides alternate `--rounds` times; the figure of a side is the median. `filter` is called from outside, over one
+kept-alive connection, with what kube-scheduler sends: a pinned member and its one node, and a stranger with every
+node's name.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ from tests.controlplane.wait import wait_until
 from tests.system import LwsSched
 
 GROUP_SIZE = 8
+GROUPS = 5
+"""Groups per LeaderWorkerSet."""
 NAMESPACE = "bench"
 PODS = path_of("pods", NAMESPACE)
 SETS = path_of("leaderworkerset.x-k8s.io/v1/leaderworkersets", NAMESPACE)
@@ -76,10 +80,11 @@ def _groups(plane: ControlPlane, system: LwsSched, count: int) -> float:
     """Pods per second of our profile, in groups of GROUP_SIZE, each in one rack."""
     plane.stop_component("scheduler")
     plane.set_scheduler_config(system.scheduler_config())
-    plane.client.create(SETS, _leader_worker_set("bench", count // GROUP_SIZE))
+    for index in range(count // (GROUP_SIZE * GROUPS)):
+        plane.client.create(SETS, _leader_worker_set(f"bench-{index:02}", GROUPS))
     _wait_for_pods(plane, count)
     rate = _rate(plane, count)
-    plane.client.delete(f"{SETS}/bench", {"propagationPolicy": "Background"})
+    plane.client.delete(SETS, {"propagationPolicy": "Background"})
     _wait_no_pods(plane)
     return rate
 
@@ -210,7 +215,7 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bind_rate", description=__doc__)
     parser.add_argument("--nodes", type=int, default=1000)
     parser.add_argument("--hosts-per-rack", type=int, default=16)
-    parser.add_argument("--pods", type=int, default=1000, help="on each side; a multiple of 8")
+    parser.add_argument("--pods", type=int, default=1000, help="on each side; a multiple of 40")
     parser.add_argument("--rounds", type=int, default=3)
     return parser.parse_args()
 

@@ -52,7 +52,7 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     )
     ledger, arrivals = Ledger(), Arrivals()
     records = RecordStore(runtime.cluster, sources.records)
-    committer = Committer(runtime, records, sources.pods)
+    committer = Committer(runtime, records, sources.pods, lambda group: planner.look_at_group(group))
     notices = Notices(runtime, nodes)
     planner = Planner(runtime, sources, ledger, records, committer, notices, arrivals.notify)
     verbs = Verbs(runtime, ledger, records, sources.pods, Barrier(), committer)
@@ -91,9 +91,15 @@ class _Wiring:
         if not is_member(change.latest):
             self.notices.look_at_pod(change)
         elif (tenant := tenant_of(change.latest)) is not None:
-            if change.new is None or change.new.metadata.deletion_timestamp:
-                self.verbs.member_left(tenant.group, change.latest.metadata.name)
-            self.planner.look_at_group(tenant.group)
+            self._member_changed(tenant.group, change)
+
+    def _member_changed(self, group: str, change: Change[Pod]) -> None:
+        if change.old is not None and change.new is not None and _what_matters(change.old) == _what_matters(change.new):
+            return
+        if change.new is None or change.new.metadata.deletion_timestamp:
+            self.verbs.member_left(group, change.latest.metadata.name)
+        self.planner.look_at_group(group)
+        if change.old is None:
             self.arrivals.notify()
 
     def set_changed(self, change: Change[LeaderWorkerSet]) -> None:
@@ -111,6 +117,15 @@ class _Wiring:
             self.planner.room_was_freed()
         self.planner.look_at_group(key_of(change.latest))
         self.arrivals.notify()
+
+
+def _what_matters(pod: Pod) -> tuple[object, ...]:
+    """What decides about a group; readiness, addresses and the like do not."""
+    unscheduled = tuple(
+        each for each in pod.status.conditions if each.type == "PodScheduled" and each.status == "False"
+    )
+    meta, spec = pod.metadata, pod.spec
+    return (meta.uid, meta.deletion_timestamp, meta.labels, spec.node_name, spec.scheduling_gates, unscheduled)
 
 
 def _spec_changed(change: Change[LeaderWorkerSet]) -> bool:

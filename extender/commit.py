@@ -8,8 +8,8 @@ posts what is missing (`life`). Every held call is answered, whatever happens.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 
 from lws_sched.api import placement as api
@@ -35,9 +35,24 @@ class Committer:
     runtime: Runtime
     records: RecordStore
     pods: Informer[Pod]
+    finished: Callable[[str], None]
+    """Called with a group when its commit has ended, however it ended."""
+    _under_way: set[str] = field(default_factory=set)
+
+    def is_committing(self, group: str) -> bool:
+        """Whether this process is about to bind the group: nobody else need do it."""
+        return group in self._under_way
 
     def commit(self, group: str, calls: Sequence[BindCall]) -> None:
         """Write the Committed record of a stage, then bind all its members side by side."""
+        self._under_way.add(group)
+        try:
+            self._commit(group, calls)
+        finally:
+            self._under_way.discard(group)
+            self.finished(group)
+
+    def _commit(self, group: str, calls: Sequence[BindCall]) -> None:
         try:
             record = self._write_committed(group, calls)
         except (Refusal, ApiError, LostLease) as error:
@@ -46,7 +61,8 @@ class Committer:
             log.info("commit refused group=%s reason=%s", group, error)
             return
         failures = self.runtime.gather([partial(self.bind_one, call) for call in calls])
-        if not any(failures) and len(record.status.committed) == record.spec.size:
+        is_whole = len(record.status.committed) == record.spec.size
+        if record.status.state == api.COMMITTED and is_whole and not any(failures):
             self._write_bound(record)
 
     def bind_one(self, call: BindCall) -> None:

@@ -105,7 +105,10 @@ class Ledger:
             held = held_slots(record) if record else ()
             before = self._held.get(key, ())
             if held != before:
-                self._drop(before)
+                self._held_on.subtract(each.node for each in before)
+                self._held_on.update(each.node for each in held)
+                for each in before:
+                    self._uncharge(each)
                 self._held[key] = held
                 if not held:
                     del self._held[key]
@@ -185,25 +188,19 @@ class Ledger:
         if self._charged.get(held.pod) != held.node:
             self._uncharge(held)
             self._charged[held.pod] = held.node
-            self._held_on[held.node] += 1
         self._fleet.charge(f"slot:{held.pod}", held.node, held.requests, held.tenant)
         self._republish(held.node)
 
     def _uncharge(self, held: Held) -> None:
         node = self._charged.pop(held.pod, None)
-        if node is None:
-            return
-        self._fleet.release(f"slot:{held.pod}")
-        self._held_on[node] -= 1
-        self._republish(node)
-
-    def _drop(self, held: Iterable[Held]) -> None:
-        for each in held:
-            self._uncharge(each)
+        if node is not None:
+            self._fleet.release(f"slot:{held.pod}")
+        self._republish(node or held.node)
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
     def _republish(self, node: str) -> None:
+        """Also where the member stands on its slot: when it goes, kube-scheduler may see that before this process."""
         if self._held_on[node] > 0:
             self._headroom[node] = self._fleet.free(node)
         else:

@@ -9,7 +9,7 @@ by state of the record:
   Where a slot's node is lost, or the scheduler refuses a member on its slot, or two barriers failed, or some pods
   never come: abort, as a pin cannot be undone.
 - Committed: only forward. Bindings left undone are posted; a member lost before its stage was bound takes all with it.
-- Bound: when the leader goes, the slots are kept (Sticky) for the next incarnation.
+- Bound: a member that comes back gets its slot. When the leader goes, the slots are kept (Sticky) for the next one.
 - Aborting: wait until every member that is not behind our gate is gone, then plan again.
 """
 
@@ -35,8 +35,8 @@ STICKY_SECONDS = 300.0
 REFUSED_SECONDS = 5.0
 """How long a member may be unschedulable on its own slot before the group is planned elsewhere."""
 FORGET_REFUSAL_SECONDS = 300.0
-COMMIT_SECONDS = 2.0
-"""How long the task that committed a stage has to finish it before what is missing is done from here."""
+AGAIN_SECONDS = 2.0
+"""When to look again at bindings that were posted here, or could not be confirmed."""
 MAX_FAILED_BARRIERS = 2
 
 
@@ -50,6 +50,8 @@ class View:
     is_healthy: Callable[[str], bool]
     """Whether a node, by name, can take pods now."""
     stamp: Stamp
+    committing: bool = False
+    """This process is binding the group's stage at this moment."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,8 @@ def _reserved(view: View, record: GroupPlacement) -> Step:
 
 
 def _committed(view: View, record: GroupPlacement) -> Step:
+    if view.committing:
+        return NOTHING
     by_name = {pod.metadata.name: pod for pod in view.pods.values()}
     slots = _slot_by_name(record)
     unbound: list[tuple[Pod, str]] = []
@@ -162,13 +166,10 @@ def _committed(view: View, record: GroupPlacement) -> Step:
         reason = f"{lost[0]} was lost after the group was committed and before it was bound"
         step = _abort(view, record, reason)
         return Step(write=step.write, delete=step.delete, confirm_lost=tuple(lost), again=step.again)
-    if len(record.status.committed) < record.spec.size and not unbound:
-        return Step(place=_to_place(view, record))
-    left = COMMIT_SECONDS - records.age(record, view.stamp.now)
-    if left > 0:
-        return Step(again=left)
     if unbound:
-        return Step(bind=tuple(unbound), again=COMMIT_SECONDS)
+        return Step(bind=tuple(unbound), again=AGAIN_SECONDS)
+    if len(record.status.committed) < record.spec.size:
+        return Step(place=_to_place(view, record))
     return Step(write=records.bound(record, view.stamp))
 
 
@@ -178,6 +179,14 @@ def _bound(view: View, record: GroupPlacement) -> Step:
         return Step(write=records.sticky(record, view.stamp))
     if leader.metadata.uid != record.status.leader_uid:
         return Step(write=records.sticky(record, view.stamp), plan=is_gated(leader))
+    slots = _slot_by_name(record)
+    unbound = [
+        (pod, slots[pod.metadata.name])
+        for _, pod in sorted(view.pods.items())
+        if not pod.spec.node_name and record.status.committed.get(pod.metadata.name) == pod.metadata.uid
+    ]
+    if unbound and not view.committing:
+        return Step(bind=tuple(unbound), again=AGAIN_SECONDS)
     return Step(place=_to_place(view, record))
 
 

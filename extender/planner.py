@@ -188,10 +188,11 @@ class Planner:
             pods=self._members(group),
             is_healthy=self.ledger.is_healthy,
             stamp=self._stamp(),
+            committing=self.committer.is_committing(group),
         )
         step = life.decide(view)
         if step.confirm_lost and not self._are_lost(view, step):
-            return life.COMMIT_SECONDS
+            return life.AGAIN_SECONDS
         self._carry_out(group, view, step)
         return step.again
 
@@ -263,16 +264,23 @@ class Planner:
     # --- all groups that need a place --------------------------------------------------------------------------------
 
     def _plan(self) -> None:
+        """Plan groups that hold slots one by one, each written before the next: nobody gets a slot that its holder has
+        not given up for certain. All others are planned together."""
         groups = self._groups_to_plan()
-        if not groups:
-            return
-        for asked in sorted(
-            {ask for group in groups.values() for ask in (group.ask.required, group.ask.exclusive) if ask}
-        ):
+        asks = {asked for group in groups.values() for asked in (group.ask.required, group.ask.exclusive) if asked}
+        for asked in sorted(asks):
             self.notices.look_at_topology(asked)
         current = {key: self.records.get(key) for key in groups}
+        holders = [key for key, record in current.items() if record is not None and record.status.slots]
+        for key in holders:
+            self._plan_together({key: groups.pop(key)}, current)
+        if groups:
+            self._plan_together(groups, current)
+
+    def _plan_together(self, groups: Mapping[str, WantedGroup], current: Mapping[str, GroupPlacement | None]) -> None:
         requests = [_request(group, current[key], self.runtime.clock.now()) for key, group in groups.items()]
-        decisions = plan(self.ledger.snapshot(excluding=groups), requests, SOLVER_BUDGET)
+        snapshot = self.ledger.snapshot(excluding=groups)
+        decisions = plan(snapshot, requests, SOLVER_BUDGET)
         outcomes = self.runtime.gather(
             [partial(self._write_decision, groups[each.key], current[each.key], each) for each in decisions]
         )

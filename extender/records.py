@@ -89,11 +89,15 @@ def given_back(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:
 
 
 def committed(record: GroupPlacement, uids: Mapping[str, str], stamp: Stamp) -> GroupPlacement:
-    """From here only forward: the pods named are bound, or all members of their stage are deleted."""
+    """From here only forward: the pods named are bound, or all members of their stage are deleted.
+
+    A member that comes back to a bound group is committed alone, and the group stays Bound: what becomes of that member
+    concerns nobody else.
+    """
     leader = record.metadata.name
     status = replace(
         record.status,
-        state=api.COMMITTED,
+        state=api.BOUND if record.status.state == api.BOUND else api.COMMITTED,
         committed={**record.status.committed, **uids},
         leader_uid=uids.get(leader, record.status.leader_uid),
         failed_barriers=0,

@@ -23,6 +23,8 @@ from lws_sched.placement import shape_of
 
 log = logging.getLogger(__name__)
 
+NOBODY = 2**31 - 1
+"""A group index that no group has: the dry run must not meet a pod of its name."""
 REMEMBERED = 1000
 """Generations whose shapes are kept; a forgotten one costs two dry runs."""
 
@@ -72,12 +74,12 @@ class AdmittedShapes:
 
 
 def _leader_body(lws: LeaderWorkerSet, template: Template) -> dict[str, Any]:
-    return _body(lws, template, names.leader_name(lws.metadata.name, 0), {names.WORKER_INDEX: "0"}, {})
+    return _body(lws, template, names.leader_name(lws.metadata.name, NOBODY), {names.WORKER_INDEX: "0"}, {})
 
 
 def _worker_body(lws: LeaderWorkerSet, template: Template) -> dict[str, Any]:
-    leader = names.leader_name(lws.metadata.name, 0)
-    labels = {names.GROUP_INDEX: "0", names.GROUP_KEY: names.group_key(lws.metadata.namespace, leader)}
+    leader = names.leader_name(lws.metadata.name, NOBODY)
+    labels = {names.GROUP_INDEX: str(NOBODY), names.GROUP_KEY: names.group_key(lws.metadata.namespace, leader)}
     return _body(lws, template, names.member_name(leader, 1), labels, {names.LEADER_NAME: leader})
 
 

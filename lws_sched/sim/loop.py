@@ -79,7 +79,6 @@ class Loop:
         self.clock = SimClock()
         self.rng = Random(seed)
         self.latencies = latencies
-        self.steps = 0
         self._heap: list[tuple[float, float, int, Scheduled]] = []
         self._serial = 0
         self._at_once = 0
@@ -121,7 +120,6 @@ class Loop:
         if self._at_once > MAX_ACTIONS_AT_ONCE:
             raise Livelock(f"{MAX_ACTIONS_AT_ONCE} actions at {due:.3f} s: something answers itself without end")
         self.clock.elapsed = due
-        self.steps += 1
         action = scheduled.action
         assert action is not None
         scheduled.action = None

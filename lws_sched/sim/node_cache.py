@@ -128,9 +128,6 @@ class NodeCache:
         self.repelling.pop(uid, None)
         return True
 
-    def node_of(self, uid: str) -> str | None:
-        return self._node_of.get(uid)
-
     def with_label(self, key: str, value: str) -> Mapping[str, None]:
         """Names of the nodes with a label."""
         return self._by_label.get((key, value), {})

@@ -22,7 +22,10 @@ FOREGROUND = "foregroundDeletion"
 
 def clone(value: Any) -> Any:
     """A deep copy of JSON; mappings become dictionaries and sequences lists."""
-    if isinstance(value, Mapping):
+    kind = type(value)
+    if kind is str or kind is int:  # most of any object: told apart first
+        return value
+    if kind is dict or isinstance(value, Mapping):
         return {key: clone(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [clone(item) for item in value]

@@ -155,13 +155,15 @@ class Scheduler:
             self._queue.remove(view.uid)
             return 0.0
         self.attempts += 1
+        if not self._cache.nodes:
+            self._attempt_failed(version, "no nodes available to schedule pods")
+            return 0.0
         is_extended = self.extender is not None and self.extender.is_interested(view)
         spent = self._loop.jitter(self._loop.latencies.extender_call) if is_extended else 0.0
         try:
             choice = self._choose(view, version, is_extended=is_extended)
         except ExtenderError as error:
-            self._queue.failed(view.uid)
-            self._tell(version, "SchedulerError", str(error))
+            self._attempt_failed(version, str(error))
             return error.seconds
         if isinstance(choice, Verdict):
             self._queue.unschedulable(view.uid, choice.plugins)
@@ -169,6 +171,10 @@ class Scheduler:
         else:
             self._assume(view, choice, is_extended=is_extended)
         return spent
+
+    def _attempt_failed(self, version: Version, error: str) -> None:
+        self._queue.failed(version.uid)
+        self._tell(version, "SchedulerError", error)
 
     def _choose(self, view: PodView, version: Version, *, is_extended: bool) -> str | Verdict:
         """The node for a pod, or why none will do. Raises ExtenderError."""
@@ -222,8 +228,7 @@ class Scheduler:
         if version is None or version.uid != view.uid or is_terminating(version.body):
             self._queue.remove(view.uid)
             return
-        self._queue.failed(view.uid)
-        self._tell(version, "SchedulerError", f"binding rejected: {error}")
+        self._attempt_failed(version, f"binding rejected: {error}")
 
     def _tell(self, version: Version, reason: str, message: str) -> None:
         """Say in the pod's conditions why it has no node."""

@@ -8,7 +8,7 @@ written are `api_server`'s; the store only refuses to lose a write.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Literal, TypeVar
@@ -89,10 +89,6 @@ class ObjectStore:
         objects = self._objects.get(kind, {})
         return [objects[key] for key in sorted(objects)]
 
-    def each(self, kind: str) -> Iterator[Version]:
-        """All objects of a kind, in no order that matters."""
-        return iter(self._objects.get(kind, {}).values())
-
     def new_uid(self) -> str:
         digits = f"{self._rng.getrandbits(128):032x}"
         return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
@@ -113,15 +109,9 @@ class ObjectStore:
         assert self.get(body["kind"], *key_of(body)) is old
         return self._write("DELETED", body, old)
 
-    def since(self, kind: str, rv: int) -> list[Event]:
-        """Events of a kind after a resourceVersion. Raises Gone where the history does not reach back so far."""
-        if rv < self._dropped.get(kind, 0):
-            raise Gone(f"too old resource version: {rv} ({self._dropped[kind]})", reason="Expired")
-        events = self._history.get(kind, [])
-        return events[bisect_right(events, rv, key=_rv_of) :]
-
     def next_event(self, kind: str, rv: int) -> Event | None:
-        """The first event of a kind after a resourceVersion. Raises Gone as `since` does."""
+        """The first event of a kind after a resourceVersion; None where there is none yet. Raises Gone where the
+        history does not reach back so far."""
         if rv < self._dropped.get(kind, 0):
             raise Gone(f"too old resource version: {rv} ({self._dropped[kind]})", reason="Expired")
         events = self._history.get(kind, [])

@@ -6,9 +6,9 @@
     world.cluster.create(LEADER_WORKER_SET, body)
     world.run(until=lambda: ..., limit_seconds=60)
 
-A component's `build` gets a `port.Runtime`, as it would from the real runtime; the hooks of the app that it returns are
-called by the simulated API server, and `connect_extender` has the simulated kube-scheduler call its verbs. Components
-can be crashed and restarted, and given faults. The same seed gives the same world, to the byte of its log.
+A component's `build` gets a `port.Runtime`, as it would from the real runtime; the `hooks` of the app that it returns
+are called by the simulated API server, and `connect_extender` has the simulated kube-scheduler call its verbs.
+Components can be crashed and restarted, and given faults. The same seed gives the same world, to the byte of its log.
 """
 
 from __future__ import annotations
@@ -42,7 +42,6 @@ from lws_sched.sim.store import HISTORY, Event, ObjectStore
 A = TypeVar("A")
 Build = Callable[[Runtime], A]
 LOOK_SECONDS = 0.02
-"""How often, in simulated time, a predicate is looked at while things change."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,8 @@ class _Component(Generic[A]):
         return self.runtime.is_alive
 
     @property
-    def is_serving(self) -> bool:
+    def is_ready(self) -> bool:
+        """Its informers are complete: it may lead, and its webhooks are registered."""
         return self.runtime.is_alive and self.runtime.is_synced
 
 
@@ -145,7 +145,7 @@ class World:
 
         def serving() -> ExtenderServer | None:
             found = self._components.get(component)
-            return verbs(found.app) if found is not None and found.is_serving else None
+            return verbs(found.app) if found is not None and found.is_up else None
 
         self._extender = component
         self.scheduler.extender = ExtenderLink(self.loop, managed_resources, serving)
@@ -161,13 +161,13 @@ class World:
         runtime = component.runtime
         component.app = app = component.build(runtime)
         for hook in getattr(app, "hooks", ()):
-            self.server.admission.admit(hook, lambda: component.is_serving)
+            self.server.admission.admit(hook, lambda: component.is_ready)
         runtime.start(lambda: self._died(component))
         return app
 
     def _epoch(self, runtime: SimRuntime) -> int:
         for holder, epoch in self._leases.values():
-            if holder is runtime:
+            if holder is runtime and runtime.is_synced:
                 return epoch
         raise LostLease(f"{runtime.name} is not the leader any more")
 
@@ -210,14 +210,23 @@ class World:
         """Simulated seconds since the start."""
         return self.loop.elapsed
 
-    def run(self, until: Callable[[], bool] | None = None, *, limit_seconds: float = 60.0) -> Stop:
-        """Let time pass until the predicate holds, or, without one, for `limit_seconds`. Raises NotReached."""
+    def run(
+        self,
+        until: Callable[[], bool] | None = None,
+        *,
+        limit_seconds: float = 60.0,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> Stop:
+        """Let time pass until the predicate holds, or, without one, for `limit_seconds`. Raises NotReached.
+
+        While things change, the predicate is looked at every `look_seconds`; with 0.0, after every write.
+        """
         end = self.elapsed + limit_seconds
         looked_at = (-1, -1.0)
         while True:
             due = self.loop.next_due()
             is_over = due is None or due > end
-            if until is not None and (is_over or self._is_news(looked_at)):
+            if until is not None and (is_over or self._is_news(looked_at, look_seconds)):
                 if until():
                     return Stop("reached", self.elapsed)
                 looked_at = (self.server.store.rv, self.elapsed)
@@ -237,16 +246,16 @@ class World:
             self.loop.step()
         return Stop("quiet", self.elapsed)
 
-    def _is_news(self, looked_at: tuple[int, float]) -> bool:
+    def _is_news(self, looked_at: tuple[int, float], look_seconds: float) -> bool:
         rv, when = looked_at
-        return self.server.store.rv != rv and self.elapsed - when >= LOOK_SECONDS
+        return self.server.store.rv != rv and self.elapsed - when >= look_seconds
 
     # --- what happened -----------------------------------------------------------------------------------------------
 
     def picture(self) -> str:
         """The state of the world in a few lines, for people."""
         states = {
-            each.name: "serving" if each.is_serving else "starting" if each.is_up else "down"
+            each.name: "ready" if each.is_ready else "starting" if each.is_up else "down"
             for each in self._components.values()
         }
         return picture(self.server, self.log, self.elapsed, states)

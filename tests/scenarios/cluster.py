@@ -7,7 +7,7 @@ objects are in one namespace. Resources are written as paths are: `pods`, `apps/
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 from tests.controlplane.nodes import RACK_LABEL, rack_nodes
@@ -39,7 +39,6 @@ class Cluster(ABC):
         self.faults: list[float] = []
         self._racks = 0
         self._fillers = 0
-        self._judged: Report | None = None
 
     # --- primitives --------------------------------------------------------------------------------------------------
 
@@ -202,9 +201,9 @@ class Cluster(ABC):
 
     # --- the end of every scenario -----------------------------------------------------------------------------------
 
-    def judge(self, levels: Mapping[str, str] | None = None) -> Report:
+    def judge(self) -> Report:
         """The checker's report on the watch log so far."""
-        return check(self.watched(), faults=self.faults, levels={"rack": RACK_LABEL, **(levels or {})})
+        return check(self.watched(), faults=self.faults, levels={"rack": RACK_LABEL})
 
     def invariants_hold(self) -> None:
         report = self.judge()

@@ -1,9 +1,9 @@
-"""States that a scenario waits for. Each is a function of the cluster that says what is missing, or "" """
+"""States that a scenario waits for. Each is a function of the cluster that says what is missing; "" where it holds."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from tests.scenarios.cluster import PODS, SETS, Body, Cluster, Condition
 
@@ -150,8 +150,3 @@ def either(*conditions: Condition) -> Condition:
         return "" if "" in said else "; ".join(said)
 
     return missing
-
-
-def holds(predicate: Callable[[Cluster], bool], what: str) -> Condition:
-    """A condition of the scenario's own."""
-    return lambda cluster: "" if predicate(cluster) else what

@@ -20,7 +20,6 @@ PER_HOST = 8
 EXCLUSIVE = "leaderworkerset.sigs.k8s.io/exclusive-topology"
 REQUIRED = "lws-sched.io/required-topology"
 OUR_SCHEDULER = "lws-sched"
-READY_AFTER = "controlplane.lws-sched.io/ready-after"
 Body = dict[str, Any]
 
 
@@ -44,14 +43,12 @@ class LeaderWorkerSet:
         """What each member asks for."""
         return self._with_templates(requests={ACCELERATOR: str(count)})
 
-    def leader(self, accelerators: int = PER_HOST, cpu: str = "1", ready_after: str = "") -> Self:
-        """A template of its own for leaders."""
+    def leader(self, accelerators: int = PER_HOST) -> Self:
+        """A template of its own for leaders, who also ask for a CPU."""
         changed = copy.deepcopy(self.body)
-        requests = {"cpu": cpu, **({ACCELERATOR: str(accelerators)} if accelerators else {})}
+        requests = {"cpu": "1", **({ACCELERATOR: str(accelerators)} if accelerators else {})}
         template = pod_template(requests)
         template["spec"]["schedulerName"] = self._group["workerTemplate"]["spec"].get("schedulerName")
-        if ready_after:
-            template["metadata"] = {"annotations": {READY_AFTER: ready_after}}
         changed["spec"]["leaderWorkerTemplate"]["leaderTemplate"] = template
         return type(self)(changed)
 
@@ -76,9 +73,6 @@ class LeaderWorkerSet:
 
     def needing(self, resource: str, count: int) -> Self:
         return self._with_templates(requests={resource: str(count)})
-
-    def priority_class(self, name: str) -> Self:
-        return self._with_templates(priorityClassName=name)
 
     @property
     def _group(self) -> Body:

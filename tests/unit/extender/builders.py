@@ -86,6 +86,7 @@ def pod(
                 "nodeName": node,
                 "schedulerName": names.SCHEDULER,
                 "schedulingGates": [{"name": gate} for gate in all_gates],
+                "containers": [{"name": "c", "resources": {"requests": {"nvidia.com/gpu": "8"}}}],
             },
             "status": {"conditions": conditions},
         },

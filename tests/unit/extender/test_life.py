@@ -137,9 +137,9 @@ class TestCommitted:
         step = decide(view(record(api.COMMITTED, age=5, committed=uids(members())), bound_members()))
         assert state_of(step) == api.BOUND
 
-    def test_leaves_the_task_that_committed_time_to_bind(self) -> None:
-        step = decide(view(record(api.COMMITTED, committed=uids(members())), members()))
-        assert step == Step(again=life.COMMIT_SECONDS)
+    def test_is_left_to_the_task_that_committed_it_while_that_runs(self) -> None:
+        seen = view(record(api.COMMITTED, committed=uids(members())), members())
+        assert decide(replace(seen, committing=True)) == NOTHING
 
     def test_posts_the_bindings_that_a_crash_left_out(self) -> None:
         pods = {**bound_members(), 1: pod(1)}
@@ -184,6 +184,15 @@ class TestBound:
     def test_a_member_that_came_back_behind_the_gate_gets_its_slot(self) -> None:
         pods = {**bound_members(), 2: pod(2, uid="again", gated=True)}
         assert decide(view(record(api.BOUND, leader_uid="uid-0"), pods)).place == ((pods[2], "n2"),)
+
+    def test_posts_the_binding_of_a_committed_member_that_a_crash_left_out(self) -> None:
+        pods = {**bound_members(), 2: pod(2, uid="again")}
+        bound = record(api.BOUND, leader_uid="uid-0", committed={**uids(members()), "a-0-2": "again"})
+        assert decide(view(bound, pods)).bind == ((pods[2], "n2"),)
+
+    def test_two_members_that_went_together_are_the_restart_policys_concern(self) -> None:
+        pods = {0: pod(0, node="n0"), 1: pod(1, uid="again")}
+        assert decide(view(record(api.BOUND, leader_uid="uid-0", committed=uids(members())), pods)) == NOTHING
 
 
 class TestSticky:

@@ -45,7 +45,9 @@ class Bench:
         runtime = cast(Runtime, self.runtime)
         records = RecordStore(cast(Cluster, self.runtime.cluster), cast(Informer[GroupPlacement], self.informer))
         pods = cast(Informer[Pod], self.pods)
-        self.verbs = Verbs(runtime, self.ledger, records, pods, Barrier(), Committer(runtime, records, pods))
+        self.verbs = Verbs(
+            runtime, self.ledger, records, pods, Barrier(), Committer(runtime, records, pods, lambda _: None)
+        )
 
     def _record_changed(self, change: Change[GroupPlacement]) -> None:
         self.ledger.record_changed(change)
@@ -216,6 +218,21 @@ class TestBind:
         bench = Bench(record(api.STICKY, leader_uid="before"))
         bench.bind_all()
         assert len(bench.bindings) == 3
+
+    def test_members_that_come_back_to_a_bound_group_are_bound_alone_and_it_stays_bound(self) -> None:
+        bench = Bench(record(api.BOUND, leader_uid="uid-0", committed=UIDS))
+        bench.pods.known |= {"ns/a-0-1": pod(1, uid="next-1"), "ns/a-0-2": pod(2, uid="next-2")}
+        bench.bind("a-0-1", "n1", uid="next-1")
+        bench.bind("a-0-2", "n2", uid="next-2")
+        assert bench.bindings == ["a-0-1:next-1->n1", "a-0-2:next-2->n2"]
+        assert [what for verb, what in bench.writes if verb == "replace"] == ["GroupPlacement/a-0 Bound"] * 2
+
+    def test_another_pod_loses_the_slots_of_members_that_stand_on_them(self) -> None:
+        bench = Bench(record(api.BOUND, leader_uid="uid-0"))
+        for index, slot in enumerate(NODES):
+            bench.ledger.pod_changed(Change(None, pod(index, node=slot)))
+        answer = bench.verbs.filter(ExtenderArgs(pod=stranger(8), node_names=("n0", "n3")))
+        assert answer.node_names == ("n3",)
 
     def test_another_pod_is_bound_through(self, bench: Bench) -> None:
         bench.pods.known["ns/x"] = stranger(8)

@@ -77,7 +77,7 @@ def node_of(world: World, name: str) -> str:
 def why_pending(world: World, name: str) -> str:
     """The message of the pod's PodScheduled condition."""
     conditions = get_pod(world, name)["status"].get("conditions", [])
-    return next((str(each["message"]) for each in conditions if each["type"] == "PodScheduled"), "")
+    return next((str(each.get("message", "")) for each in conditions if each["type"] == "PodScheduled"), "")
 
 
 @dataclass

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -317,7 +318,7 @@ def test_a_refused_bind_frees_the_room_and_is_tried_again_after_1_2_4_seconds() 
         respond(BindingResult(error="not now"))
         world.run(limit_seconds=0.1)
         assert not alive()
-    gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(times)]
     assert gaps == pytest.approx([1, 2, 4], abs=0.2)
     assert "binding rejected: not now" in why_pending(world, "p")
 
