@@ -14,8 +14,12 @@ from dataclasses import asdict, dataclass
 from rich.console import Console
 from rich.text import Text
 
+from lws_sched.api import names
 from lws_sched.cli.rackmap import Host, Use, legend, rack_map
+from lws_sched.controller import app as controller
+from lws_sched.extender import app as extender
 from lws_sched.sim.trap import GROUPS, HOSTS_PER_RACK, RACKS, SIZE, Outcome, play
+from lws_sched.sim.world import World
 
 MAP_WIDTH = 100
 
@@ -37,16 +41,28 @@ def run(*, as_json: bool, seed: int) -> None:
     say(f"{RACKS} racks of {HOSTS_PER_RACK} hosts, every second rack half full.")
     say(f"{GROUPS} groups of {SIZE} hosts, each to have a rack to itself: all of them fit.\n")
     say("1 of 2: pod affinity on the default scheduler (leader first, workers follow) ...")
-    affinity = play(ours=False, seed=seed)
+    affinity = play(_controller, ours=False, seed=seed)
     say("2 of 2: lws-sched (whole groups) ...")
-    ours = play(ours=True, seed=seed)
+    ours = play(_both, ours=True, seed=seed)
     if as_json:
         print(json.dumps({"ours": asdict(figures(ours)), "affinity": asdict(figures(affinity))}))
         return
     console = Console()
     _draw(console, "By pod affinity", affinity)
     _draw(console, "By lws-sched", ours)
-    console.print(legend())
+    console.print(legend(), soft_wrap=True)
+    console.print("Seconds are simulated: until nothing changed any more.", style="dim", soft_wrap=True)
+
+
+def _controller(world: World) -> None:
+    world.start("controller", lambda runtime: controller.build(runtime, controller.Options()))
+
+
+def _both(world: World) -> None:
+    _controller(world)
+    # Nothing else runs while a hook waits in a simulation, so it must not.
+    world.start("extender", lambda runtime: extender.build(runtime, extender.Options(patience=0)))
+    world.connect_extender("extender", names.MANAGED_RESOURCES)
 
 
 def figures(outcome: Outcome) -> Figures:
@@ -65,14 +81,12 @@ def figures(outcome: Outcome) -> Figures:
 def _draw(console: Console, title: str, outcome: Outcome) -> None:
     numbers = figures(outcome)
     colour = "green" if numbers.complete == GROUPS else "red"
-    console.print(
-        Text.assemble(
-            (f"\n{title}: ", "bold"),
-            (f"{numbers.complete} of {GROUPS} groups complete", f"bold {colour}"),
-            f", {numbers.partial} half-bound, {numbers.stranded_hosts} hosts stranded, "
-            f"settled after {numbers.seconds:g} s",
-        )
+    verdict = Text.assemble(
+        (f"\n{title}: ", "bold"),
+        (f"{numbers.complete} of {GROUPS} groups complete", f"bold {colour}"),
+        f", {numbers.partial} half-bound, {numbers.stranded_hosts} hosts stranded, {numbers.seconds:g} s",
     )
+    console.print(verdict, soft_wrap=True)
     console.print(rack_map(_racks(outcome), min(console.width, MAP_WIDTH)))
 
 

@@ -136,10 +136,10 @@ def _serve(settings: Settings, name: str, client: Client, assemble: Callable[[Th
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     server.start()
-    parts.start()
 
     def become_ready() -> None:
         runtime.start()
+        parts.start()
         _register(settings, client, name, parts.webhooks, certificate, ended)
         ready.set()
         log.info("%s is ready", name)

@@ -48,7 +48,7 @@ def legend() -> Text:
         _cell(Host(Use.COMPLETE)),
         " complete group   ",
         _cell(Host(Use.STRANDED)),
-        " stranded: held by a half-placed group   ",
+        " held by a half-bound group   ",
         _cell(Host(Use.TAKEN)),
         " other pods   ",
         _cell(Host(Use.FREE)),
