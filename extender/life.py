@@ -36,7 +36,7 @@ REFUSED_SECONDS = 5.0
 """How long a member may be unschedulable on its own slot before the group is planned elsewhere."""
 FORGET_REFUSAL_SECONDS = 300.0
 AGAIN_SECONDS = 2.0
-"""When to look again at bindings that were posted here, or could not be confirmed."""
+"""How long a binding may take to show before it is posted again."""
 MAX_FAILED_BARRIERS = 2
 
 
@@ -167,7 +167,7 @@ def _committed(view: View, record: GroupPlacement) -> Step:
         step = _abort(view, record, reason)
         return Step(write=step.write, delete=step.delete, confirm_lost=tuple(lost), again=step.again)
     if unbound:
-        return Step(bind=tuple(unbound), again=AGAIN_SECONDS)
+        return _bind(view, record, unbound)
     if len(record.status.committed) < record.spec.size:
         return Step(place=_to_place(view, record))
     return Step(write=records.bound(record, view.stamp))
@@ -186,8 +186,14 @@ def _bound(view: View, record: GroupPlacement) -> Step:
         if not pod.spec.node_name and record.status.committed.get(pod.metadata.name) == pod.metadata.uid
     ]
     if unbound and not view.committing:
-        return Step(bind=tuple(unbound), again=AGAIN_SECONDS)
+        return _bind(view, record, unbound)
     return Step(place=_to_place(view, record))
+
+
+def _bind(view: View, record: GroupPlacement, unbound: list[tuple[Pod, str]]) -> Step:
+    """Post bindings that seem to be missing; not at once, as our copy of the pods may only be late."""
+    left = AGAIN_SECONDS - records.age(record, view.stamp.now)
+    return Step(again=left) if left > 0 else Step(bind=tuple(unbound), again=AGAIN_SECONDS)
 
 
 def _sticky(view: View, record: GroupPlacement) -> Step:

@@ -187,8 +187,11 @@ class TestBound:
 
     def test_posts_the_binding_of_a_committed_member_that_a_crash_left_out(self) -> None:
         pods = {**bound_members(), 2: pod(2, uid="again")}
-        bound = record(api.BOUND, leader_uid="uid-0", committed={**uids(members()), "a-0-2": "again"})
-        assert decide(view(bound, pods)).bind == ((pods[2], "n2"),)
+        committed = {**uids(members()), "a-0-2": "again"}
+        just_now = record(api.BOUND, leader_uid="uid-0", committed=committed)
+        assert decide(view(just_now, pods)) == Step(again=life.AGAIN_SECONDS)
+        earlier = record(api.BOUND, age=5, leader_uid="uid-0", committed=committed)
+        assert decide(view(earlier, pods)).bind == ((pods[2], "n2"),)
 
     def test_two_members_that_went_together_are_the_restart_policys_concern(self) -> None:
         pods = {0: pod(0, node="n0"), 1: pod(1, uid="again")}
