@@ -150,6 +150,8 @@ class Subscriptions:
 
     def _pod_changed(self, change: Change[Pod]) -> None:
         pod = change.latest
+        if change.old is not None and change.new is not None and _what_matters(change.old) == _what_matters(change.new):
+            return
         if is_leader(pod):
             self.sets.add(set_key(pod.metadata))
         if change.new is None:
@@ -163,6 +165,19 @@ class Subscriptions:
     def _revision_changed(self, change: Change[ControllerRevision]) -> None:
         """Groups wait for a revision that is missing; the set makes it again."""
         self.sets.add(set_key(change.latest.metadata))
+
+
+def _what_matters(pod: Pod) -> tuple[object, ...]:
+    """What a group or its set is decided from. Where a member stands matters only to workers that follow their leader,
+    and lws-sched's do not: a binding, the most frequent change of all, then concerns nobody here."""
+    meta, status = pod.metadata, pod.status
+    restarts = [each.restart_count for each in (*status.init_container_statuses, *status.container_statuses)]
+    is_ready = [each.status for each in status.conditions if each.type == "Ready"]
+    node = "" if pod.spec.scheduler_name == names.SCHEDULER else pod.spec.node_name
+    return (
+        *(meta.uid, meta.deletion_timestamp, meta.labels, meta.annotations, meta.owner_references),
+        *(status.phase, restarts, is_ready, node),
+    )
 
 
 def _is_edited(old: LeaderWorkerSet, new: LeaderWorkerSet) -> bool:

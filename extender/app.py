@@ -120,12 +120,12 @@ class _Wiring:
 
 
 def _what_matters(pod: Pod) -> tuple[object, ...]:
-    """What decides about a group; readiness, addresses and the like do not."""
+    """What decides about a group. Its binding does not: whoever posts bindings looks at the group afterwards."""
     unscheduled = tuple(
         each for each in pod.status.conditions if each.type == "PodScheduled" and each.status == "False"
     )
     meta, spec = pod.metadata, pod.spec
-    return (meta.uid, meta.deletion_timestamp, meta.labels, spec.node_name, spec.scheduling_gates, unscheduled)
+    return (meta.uid, meta.deletion_timestamp, meta.labels, spec.scheduling_gates, unscheduled)
 
 
 def _spec_changed(change: Change[LeaderWorkerSet]) -> bool:

@@ -14,6 +14,7 @@ from functools import partial
 
 from lws_sched.api import placement as api
 from lws_sched.api.core import POD, Pod
+from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.extender import records
 from lws_sched.extender.barrier import BindCall
@@ -124,12 +125,11 @@ class Committer:
             raise Refusal(f"{args.pod_name} was deleted")
 
     def _write_bound(self, record: GroupPlacement) -> None:
+        """At once: until then, a member that goes would be taken for one that was never bound."""
         try:
             self.records.write(records.bound(record, self._stamp()))
         except (ApiError, LostLease) as error:
-            log.info(
-                "bound not noted yet group=%s/%s reason=%s", record.metadata.namespace, record.metadata.name, error
-            )
+            log.info("bound not noted yet group=%s reason=%s", key_of(record), error)
 
     def _stamp(self) -> Stamp:
         return Stamp(self.runtime.epoch(), self.runtime.clock.now())

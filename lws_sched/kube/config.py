@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,9 @@ from lws_sched.kube.errors import Unavailable
 
 POOL_SIZE = 128
 """Connections kept open. More may be in use at once; those are closed after use."""
+
+TOKEN_SECONDS = 1.0
+"""How long a token is used before the library is asked for it again, which costs as much as sending a request."""
 
 
 class ConfigError(Exception):
@@ -76,11 +80,16 @@ def _authorization(configuration: Any) -> Callable[[], str | None]:
 
     # The refresh hook writes the token into the configuration, and is not made for several threads.
     lock = threading.Lock()
+    asked_at = float("-inf")
+    token: str | None = None
 
     def header() -> str | None:
+        nonlocal asked_at, token
         try:
             with lock:
-                token: str | None = configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+                if time.monotonic() > asked_at + TOKEN_SECONDS:
+                    token = configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+                    asked_at = time.monotonic()
         except (ConfigException, OSError) as error:
             raise Unavailable(f"the credentials for the API server could not be renewed: {error}", status=0) from error
         return token

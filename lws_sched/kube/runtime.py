@@ -33,9 +33,9 @@ from lws_sched.kube.workqueue import WorkQueue
 log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Object)
 
-SUBMITTED = 24
-"""Threads for submitted tasks."""
-SIDE_BY_SIDE = 16
+SUBMITTED = 8
+"""Threads for submitted tasks. Few: beyond what keeps the API server busy they only fight for the interpreter."""
+SIDE_BY_SIDE = 8
 """Threads for gathered tasks, beside the callers' own."""
 RINGING = 8
 """Threads for tasks whose time has come."""
