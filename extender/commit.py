@@ -39,10 +39,19 @@ class Committer:
     finished: Callable[[str], None]
     """Called with a group when its commit has ended, however it ended."""
     _under_way: set[str] = field(default_factory=set)
+    _posted: dict[str, Mapping[str, str]] = field(default_factory=dict)
 
     def is_committing(self, group: str) -> bool:
         """Whether this process is about to bind the group: nobody else need do it."""
         return group in self._under_way
+
+    def has_posted(self, record: GroupPlacement) -> bool:
+        """Whether this process has posted every binding that the record commits: a member that is gone was bound."""
+        return self._posted.get(key_of(record)) == record.status.committed
+
+    def forget(self, group: str) -> None:
+        """The record says itself that the group is bound, or that it is no more."""
+        self._posted.pop(group, None)
 
     def commit(self, group: str, calls: Sequence[BindCall]) -> None:
         """Write the Committed record of a stage, then bind all its members side by side."""
@@ -62,9 +71,8 @@ class Committer:
             log.info("commit refused group=%s reason=%s", group, error)
             return
         failures = self.runtime.gather([partial(self.bind_one, call) for call in calls])
-        is_whole = len(record.status.committed) == record.spec.size
-        if record.status.state == api.COMMITTED and is_whole and not any(failures):
-            self._write_bound(record)
+        if not any(failures):
+            self._posted[group] = record.status.committed
 
     def bind_one(self, call: BindCall) -> None:
         """Post the binding of a committed member and answer its call. Raises what the API server refused it with."""
@@ -123,13 +131,6 @@ class Committer:
                 raise Refusal(f"{args.pod_name} is gone") from None
         if pod.metadata.uid != args.pod_uid or pod.metadata.deletion_timestamp:
             raise Refusal(f"{args.pod_name} was deleted")
-
-    def _write_bound(self, record: GroupPlacement) -> None:
-        """At once: until then, a member that goes would be taken for one that was never bound."""
-        try:
-            self.records.write(records.bound(record, self._stamp()))
-        except (ApiError, LostLease) as error:
-            log.info("bound not noted yet group=%s reason=%s", key_of(record), error)
 
     def _stamp(self) -> Stamp:
         return Stamp(self.runtime.epoch(), self.runtime.clock.now())

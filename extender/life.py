@@ -37,6 +37,8 @@ REFUSED_SECONDS = 5.0
 FORGET_REFUSAL_SECONDS = 300.0
 AGAIN_SECONDS = 2.0
 """How long a binding may take to show before it is posted again."""
+BOUND_SECONDS = 1.5
+"""How long after its commit a group whose bindings were posted is noted as bound."""
 MAX_FAILED_BARRIERS = 2
 
 
@@ -52,6 +54,8 @@ class View:
     stamp: Stamp
     committing: bool = False
     """This process is binding the group's stage at this moment."""
+    posted: bool = False
+    """This process has posted every binding that the record commits, whatever our copy of the pods shows."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,8 @@ def _reserved(view: View, record: GroupPlacement) -> Step:
 def _committed(view: View, record: GroupPlacement) -> Step:
     if view.committing:
         return NOTHING
+    if view.posted and len(record.status.committed) == record.spec.size:
+        return _note_bound(view, record)
     by_name = {pod.metadata.name: pod for pod in view.pods.values()}
     slots = _slot_by_name(record)
     unbound: list[tuple[Pod, str]] = []
@@ -188,6 +194,14 @@ def _bound(view: View, record: GroupPlacement) -> Step:
     if unbound and not view.committing:
         return _bind(view, record, unbound)
     return Step(place=_to_place(view, record))
+
+
+def _note_bound(view: View, record: GroupPlacement) -> Step:
+    """Note that a whole group is bound: soon, once the rush of bindings is over; at once where a member is leaving, for
+    what becomes of it is then the restart policy's concern."""
+    is_quiet = len(view.pods) == record.spec.size and not any(is_leaving(pod) for pod in view.pods.values())
+    left = BOUND_SECONDS - records.age(record, view.stamp.now)
+    return Step(again=left) if is_quiet and left > 0 else Step(write=records.bound(record, view.stamp))
 
 
 def _bind(view: View, record: GroupPlacement, unbound: list[tuple[Pod, str]]) -> Step:

@@ -182,13 +182,17 @@ class Planner:
     # --- one group ---------------------------------------------------------------------------------------------------
 
     def _look_at_group(self, group: str) -> float | None:
+        record = self.records.get(group)
+        if record is None or record.status.state != api.COMMITTED:
+            self.committer.forget(group)
         view = View(
-            record=self.records.get(group),
+            record=record,
             wanted=self._wanted(group),
             pods=self._members(group),
             is_healthy=self.ledger.is_healthy,
             stamp=self._stamp(),
             committing=self.committer.is_committing(group),
+            posted=record is not None and self.committer.has_posted(record),
         )
         step = life.decide(view)
         if step.confirm_lost and not self._are_lost(view, step):

@@ -7,6 +7,7 @@ restarting is the one way to know that nothing of the old term is still under wa
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -109,6 +110,8 @@ class Parts:
 
 def _run(settings: Settings, name: str, assemble: Callable[[ThreadedRuntime], Parts]) -> int:
     _log_to_stderr(settings.log_level)
+    # Thousands of decoded objects live long and hold no cycles: looking through them over and over finds nothing.
+    gc.set_threshold(50_000, 50, 100)
     try:
         client = Client.connect(f"{name}/{__version__}", str(settings.kubeconfig) if settings.kubeconfig else None)
         return _serve(settings, name, client, assemble)

@@ -137,6 +137,18 @@ class TestCommitted:
         step = decide(view(record(api.COMMITTED, age=5, committed=uids(members())), bound_members()))
         assert state_of(step) == api.BOUND
 
+    def test_is_noted_as_bound_soon_after_its_bindings_were_posted_though_our_copy_of_the_pods_is_late(self) -> None:
+        just_now = replace(view(record(api.COMMITTED, committed=uids(members())), members()), posted=True)
+        assert decide(just_now) == Step(again=life.BOUND_SECONDS)
+        later = replace(view(record(api.COMMITTED, age=2, committed=uids(members())), members()), posted=True)
+        assert state_of(decide(later)) == api.BOUND
+
+    def test_a_member_that_goes_after_the_bindings_were_posted_takes_nobody_with_it(self) -> None:
+        pods = bound_members()
+        del pods[2]
+        seen = replace(view(record(api.COMMITTED, committed=uids(members())), pods), posted=True)
+        assert state_of(decide(seen)) == api.BOUND
+
     def test_is_left_to_the_task_that_committed_it_while_that_runs(self) -> None:
         seen = view(record(api.COMMITTED, committed=uids(members())), members())
         assert decide(replace(seen, committing=True)) == NOTHING
