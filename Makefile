@@ -6,12 +6,15 @@ NODES ?= 1000
 HOSTS_PER_RACK ?= 16
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test unit plane check cluster bench-bind clean
+.PHONY: demo test controlplane unit plane check cluster bench-bind clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/lws-sched demo
 
-test: check unit plane
+test: controlplane check unit plane
+
+# First, so that a missing Go is said at once.
+controlplane: controlplane
 
 # Without a cluster: pure code, and the whole system on the simulated one.
 unit: $(VENV)/.dev
@@ -28,10 +31,10 @@ check: $(VENV)/.dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
-cluster: $(VENV)/.dev
+cluster: controlplane
 	@$(BIN)/python -m tests.system --nodes $(NODES) --hosts-per-rack $(HOSTS_PER_RACK)
 
-bench-bind: $(VENV)/.dev
+bench-bind: controlplane
 	@$(BIN)/python -m benchmarks.bind_rate
 
 clean:

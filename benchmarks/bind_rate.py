@@ -9,9 +9,10 @@ On one real control plane with fake nodes, in turn:
 In both all pods exist before kube-scheduler starts, and the controller manager and the fake kubelets are stopped while
 bindings are counted, so that what is measured is scheduling and binding, not how fast pods are created, started and
 reported on. Bindings are counted by a watch, from the first to the last. The two sides alternate `--rounds` times; the
-figure of a side is the median, the ratio is the median of the rounds' ratios. `filter` is called from outside, over one
-kept-alive connection, with what kube-scheduler sends: a pinned member and its one node, and a stranger with every
-node's name.
+figure of a side is the median, the ratio is the median of the rounds' ratios.
+
+`filter` is called from outside, over one kept-alive connection, with what kube-scheduler sends: a pinned member and its
+one node, and a stranger with every node's name.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.controlplane.client import path_of
-from tests.controlplane.nodes import RACK_LABEL
+from tests.controlplane.nodes import RACK_LABEL, create_nodes, rack_nodes
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.start import start_plane
 from tests.controlplane.wait import wait_until
@@ -50,8 +51,9 @@ Json = dict[str, Any]
 def main() -> int:
     options = _parse()
     racks = -(-options.nodes // options.hosts_per_rack)
-    _say(f"starting {racks * options.hosts_per_rack} nodes in {racks} racks ...")
-    with start_plane(racks, options.hosts_per_rack) as plane:
+    _say(f"starting {options.nodes} nodes in {racks} racks ...")
+    with start_plane(0) as plane:
+        create_nodes(plane, rack_nodes(racks, options.hosts_per_rack)[: options.nodes])
         plane.create_namespace(NAMESPACE)
         system = LwsSched(plane)
         system.install()

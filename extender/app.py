@@ -54,8 +54,9 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     records = RecordStore(runtime.cluster, sources.records)
     committer = Committer(runtime, records, sources.pods, lambda group: planner.look_at_group(group))
     notices = Notices(runtime, nodes)
-    planner = Planner(runtime, sources, ledger, records, committer, notices, arrivals.notify)
-    verbs = Verbs(runtime, ledger, records, sources.pods, Barrier(), committer)
+    barrier = Barrier()
+    planner = Planner(runtime, sources, ledger, records, committer, notices, barrier, arrivals.notify)
+    verbs = Verbs(runtime, ledger, records, sources.pods, barrier, committer)
     hook = PodHook(ledger, records, sources.pods, sources.stateful_sets, planner.expects, arrivals, options.patience)
 
     wiring = _Wiring(sources, ledger, planner, verbs, notices, arrivals)

@@ -44,7 +44,8 @@ class Arrival:
     serial: int
     opened: bool = False
     full: tuple[BindCall, ...] = ()
-    replaced: BindCall | None = None
+    surplus: tuple[BindCall, ...] = ()
+    """Calls that must be refused: an older one of the same pod, and those that belong to another stage."""
 
 
 class Barrier:
@@ -56,21 +57,27 @@ class Barrier:
         self._serial = 0
 
     def arrive(self, group: str, expected: frozenset[str], call: BindCall) -> Arrival:
-        """Hold a call. A stage that expects other members than before is a new stage."""
+        """Hold a call. A stage that expects other members than before is a new stage, and the old one's calls end."""
         with self._lock:
             stage = self._stages.get(group)
+            surplus: list[BindCall] = []
+            if stage is not None and stage.expected != expected:
+                surplus += stage.calls.values()
+                stage = None
             opened = stage is None
             if stage is None:
                 self._serial += 1
                 stage = self._stages[group] = _Stage(self._serial, expected)
-            stage.expected = expected
-            replaced = stage.calls.get(call.args.pod_name)
+            if call.args.pod_name in stage.calls:
+                surplus.append(stage.calls[call.args.pod_name])
             stage.calls[call.args.pod_name] = call
             stage.calls = {name: each for name, each in stage.calls.items() if each.is_alive()}
             if not expected <= stage.calls.keys():
-                return Arrival(stage.serial, opened, replaced=replaced)
+                return Arrival(stage.serial, opened, surplus=tuple(surplus))
             del self._stages[group]
-            return Arrival(stage.serial, opened, tuple(stage.calls[name] for name in sorted(stage.calls)), replaced)
+            return Arrival(
+                stage.serial, opened, tuple(stage.calls[name] for name in sorted(stage.calls)), tuple(surplus)
+            )
 
     def release(self, group: str, serial: int | None = None) -> tuple[BindCall, ...]:
         """Take all held calls of a group away, to be refused; with `serial`, only if that stage is still the one."""
@@ -85,6 +92,12 @@ class Barrier:
         with self._lock:
             stage = self._stages.get(group)
             return stage is not None and pod_name in stage.calls
+
+    def held(self, group: str) -> frozenset[str]:
+        """Members whose calls are held, by name."""
+        with self._lock:
+            stage = self._stages.get(group)
+            return frozenset(stage.calls) if stage is not None else frozenset()
 
     def missing(self, group: str) -> tuple[str, ...]:
         """Members that a group's stage still waits for, by name."""

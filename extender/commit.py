@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from lws_sched.api import names
 from lws_sched.api import placement as api
 from lws_sched.api.core import POD, Pod
 from lws_sched.api.meta import key_of
@@ -19,6 +20,7 @@ from lws_sched.api.placement import GroupPlacement
 from lws_sched.extender import records
 from lws_sched.extender.barrier import BindCall
 from lws_sched.extender.records import RecordStore, Stamp
+from lws_sched.extender.stages import expected_members
 from lws_sched.kube.errors import ApiError, Conflict, LostLease, NotFound
 from lws_sched.kube.port import Informer, Runtime
 
@@ -66,9 +68,11 @@ class Committer:
         try:
             record = self._write_committed(group, calls)
         except (Refusal, ApiError, LostLease) as error:
-            for call in calls:
-                call.refuse(f"lws-sched: nothing of group {group} was bound: {error}")
-            log.info("commit refused group=%s reason=%s", group, error)
+            _refuse(group, calls, str(error))
+            return
+        except Exception:  # every call is answered, whatever happens
+            log.exception("commit failed group=%s", group)
+            _refuse(group, calls, "the commit failed; see the extender's log")
             return
         failures = self.runtime.gather([partial(self.bind_one, call) for call in calls])
         if not any(failures):
@@ -112,11 +116,23 @@ class Committer:
             record = self.records.get(group)
             if record is None or not _may_commit(record, uids):
                 raise Refusal("its reservation was given up")
+            self._check_stage(record, calls)
             try:
                 return self.records.write(records.committed(record, uids, self._stamp()))
             except Conflict:
                 continue
         raise Refusal("its record kept changing")
+
+    def _check_stage(self, record: GroupPlacement, calls: Sequence[BindCall]) -> None:
+        """Raise Refusal unless the record to be committed still gives these members, and no others, these nodes: it may
+        have been written anew while the calls were held."""
+        slots = {names.member_name(record.metadata.name, index): node for index, node in enumerate(record.status.slots)}
+        if any(slots.get(call.args.pod_name) != call.args.node for call in calls):
+            raise Refusal("it was given other slots meanwhile")
+        leader = self.pods.get(record.metadata.namespace, record.metadata.name)
+        arrived = frozenset(call.args.pod_name for call in calls)
+        if expected_members(record, leader, calls[0].args.pod_name) != arrived:
+            raise Refusal("its stage has changed meanwhile")
 
     def _check_member(self, call: BindCall) -> None:
         """Raise Refusal unless the pod of a held call still is what kube-scheduler saw. A lagging copy is read anew."""
@@ -131,9 +147,17 @@ class Committer:
                 raise Refusal(f"{args.pod_name} is gone") from None
         if pod.metadata.uid != args.pod_uid or pod.metadata.deletion_timestamp:
             raise Refusal(f"{args.pod_name} was deleted")
+        if pod.spec.scheduler_name != names.SCHEDULER or names.SET_NAME not in pod.metadata.labels:
+            raise Refusal(f"{args.pod_name} is no member of the group")
 
     def _stamp(self) -> Stamp:
         return Stamp(self.runtime.epoch(), self.runtime.clock.now())
+
+
+def _refuse(group: str, calls: Sequence[BindCall], reason: str) -> None:
+    for call in calls:
+        call.refuse(f"lws-sched: nothing of group {group} was bound: {reason}")
+    log.info("commit refused group=%s reason=%s", group, reason)
 
 
 def _may_commit(record: GroupPlacement, uids: Mapping[str, str]) -> bool:

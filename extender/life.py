@@ -16,15 +16,18 @@ by state of the record:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lws_sched.api import names
 from lws_sched.api import placement as api
-from lws_sched.api.core import Pod
+from lws_sched.api.core import Condition, Pod
 from lws_sched.api.placement import GroupPlacement
+from lws_sched.api.timestamps import seconds_of
 from lws_sched.extender import records
 from lws_sched.extender.records import Stamp
-from lws_sched.extender.wanted import WantedGroup
+from lws_sched.extender.stages import is_leader_first
+from lws_sched.extender.wanted import MemberShapes, WantedGroup
+from lws_sched.placement import shape_of
 
 NO_POD_SECONDS = 30.0
 """How long slots are held for pods that do not come."""
@@ -54,6 +57,8 @@ class View:
     stamp: Stamp
     committing: bool = False
     """This process is binding the group's stage at this moment."""
+    held: frozenset[str] = frozenset()
+    """Members, by name, whose bind calls are held: nothing is wrong with their slots."""
     posted: bool = False
     """This process has posted every binding that the record commits, whatever our copy of the pods shows."""
 
@@ -119,7 +124,9 @@ def _unrecorded(view: View, wanted: WantedGroup) -> Step:
     nodes = tuple(view.pods[index].spec.node_name for index in sorted(view.pods))
     if sorted(view.pods) == list(range(wanted.size)) and all(nodes):
         uids = {pod.metadata.name: pod.metadata.uid for pod in view.pods.values()}
-        return Step(write=records.adopted(wanted, nodes, uids, view.stamp))
+        leader, worker = (shape_of(view.pods[index].spec) for index in (0, min(1, wanted.size - 1)))
+        shaped = replace(wanted, shapes=MemberShapes(leader, worker, view.pods[0].spec.priority))
+        return Step(write=records.adopted(shaped, nodes, uids, view.stamp))
     return Step(delete=_deletable(view, ungated), again=REFUSED_SECONDS)
 
 
@@ -129,28 +136,41 @@ def _waiting(view: View, record: GroupPlacement) -> Step:
 
 
 def _reserved(view: View, record: GroupPlacement) -> Step:
-    unhealthy = [node for node in record.status.slots if not view.is_healthy(node)]
-    if unhealthy:
-        return _abort(view, record, f"node {unhealthy[0]} was lost or cordoned before the group was bound")
+    given_up = _give_up(view, record)
+    if given_up is not None:
+        return given_up
     if not _fits_members(view, record):
         return _abort(view, record, "the group changed before it was bound") if _ungated(view) else Step(plan=True)
+    if not view.pods:
+        left = NO_POD_SECONDS - records.age(record, view.stamp.now)
+        return Step(again=left) if left > 0 else Step(write=records.given_back(record, view.stamp))
+    absent = 0 if is_leader_first(record, view.pods.get(0)) else record.spec.size - len(view.pods)
+    if absent and _ungated(view) and view.stamp.now - _newest(view) > MISSING_SECONDS:
+        reason = f"{absent} of its {record.spec.size} pods were not created within {MISSING_SECONDS:g} s of the others"
+        return _abort(view, record, reason)
+    if absent:
+        return Step(place=_to_place(view, record), again=MISSING_SECONDS)
+    waiting_at_slot = any(_is_unschedulable(pod) for pod in view.pods.values())
+    return Step(place=_to_place(view, record), again=REFUSED_SECONDS if waiting_at_slot else None)
+
+
+def _give_up(view: View, record: GroupPlacement) -> Step | None:
+    """Take the group down where a slot that is not committed yet has proved useless; None while all may still do."""
+    leader = record.metadata.name
+    open_slots = [
+        node
+        for index, node in enumerate(record.status.slots)
+        if names.member_name(leader, index) not in record.status.committed
+    ]
+    unhealthy = [node for node in open_slots if not view.is_healthy(node)]
+    if unhealthy:
+        return _abort(view, record, f"node {unhealthy[0]} was lost or cordoned before the group was bound")
     if record.status.failed_barriers >= MAX_FAILED_BARRIERS:
         return _abort(view, record, record.status.reason)
     refused = _refused_members(view, record)
     if refused:
         return _abort(view, record, f"the scheduler refused its slot: {refused[0].reason}", tuple(refused))
-    if not view.pods:
-        left = NO_POD_SECONDS - records.age(record, view.stamp.now)
-        return Step(again=left) if left > 0 else Step(write=records.given_back(record, view.stamp))
-    absent = record.spec.size - len(view.pods)
-    if absent and _ungated(view) and records.age(record, view.stamp.now) > MISSING_SECONDS:
-        return _abort(
-            view, record, f"{absent} of its {record.spec.size} pods were not created within {MISSING_SECONDS:g} s"
-        )
-    if absent:
-        return Step(place=_to_place(view, record), again=MISSING_SECONDS)
-    waiting_at_slot = any(_is_unschedulable(pod) for pod in view.pods.values())
-    return Step(place=_to_place(view, record), again=REFUSED_SECONDS if waiting_at_slot else None)
+    return None
 
 
 def _committed(view: View, record: GroupPlacement) -> Step:
@@ -175,7 +195,7 @@ def _committed(view: View, record: GroupPlacement) -> Step:
     if unbound:
         return _bind(view, record, unbound)
     if len(record.status.committed) < record.spec.size:
-        return Step(place=_to_place(view, record))
+        return _give_up(view, record) or Step(place=_to_place(view, record), again=REFUSED_SECONDS)
     return Step(write=records.bound(record, view.stamp))
 
 
@@ -215,8 +235,11 @@ def _sticky(view: View, record: GroupPlacement) -> Step:
     if leader is None:
         left = STICKY_SECONDS - records.age(record, view.stamp.now)
         return Step(again=left) if left > 0 else Step(write=records.given_back(record, view.stamp))
-    if is_leaving(leader) or leader.metadata.uid == record.status.leader_uid:
+    if is_leaving(leader):
         return NOTHING
+    if leader.metadata.uid == record.status.leader_uid:
+        # It never went: our copy of the pods was late.
+        return Step(write=records.bound(record, view.stamp)) if leader.spec.node_name else NOTHING
     if is_gated(leader) or not _fits_members(view, record):
         return Step(plan=True)
     if not all(view.is_healthy(node) for node in record.status.slots):
@@ -279,6 +302,7 @@ def _to_place(view: View, record: GroupPlacement) -> tuple[tuple[Pod, str], ...]
         (pod, record.status.slots[index])
         for index, pod in sorted(view.pods.items())
         if index < len(record.status.slots)
+        and view.is_healthy(record.status.slots[index])
         and is_gated(pod)
         and len(pod.spec.scheduling_gates) == 1
         and not is_leaving(pod)
@@ -288,13 +312,14 @@ def _to_place(view: View, record: GroupPlacement) -> tuple[tuple[Pod, str], ...]
 
 def _refused_members(view: View, record: GroupPlacement) -> list[api.RefusedSlot]:
     """Members that kube-scheduler's own filters have refused on their slot for a while."""
-    if records.age(record, view.stamp.now) < REFUSED_SECONDS:
-        return []
     until = view.stamp.now + FORGET_REFUSAL_SECONDS
     return [
         api.RefusedSlot(node=record.status.slots[index], until=until, reason=_unschedulable_message(pod))
         for index, pod in sorted(view.pods.items())
-        if index < len(record.status.slots) and not is_gated(pod) and _is_unschedulable(pod)
+        if index < len(record.status.slots)
+        and pod.metadata.name not in view.held
+        and _is_unschedulable(pod)
+        and view.stamp.now - max(_unschedulable_since(pod), seconds_of(record.status.since)) > REFUSED_SECONDS
     ]
 
 
@@ -302,11 +327,27 @@ def _is_unschedulable(pod: Pod) -> bool:
     return not pod.spec.node_name and not is_gated(pod) and bool(_unschedulable_message(pod))
 
 
-def _unschedulable_message(pod: Pod) -> str:
+def _unschedulable_condition(pod: Pod) -> Condition | None:
+    """kube-scheduler's word that the pod fits nowhere, unless it only repeats what our own filter said."""
     for condition in pod.status.conditions:
         if condition.type == "PodScheduled" and condition.status == "False" and condition.reason == "Unschedulable":
-            return condition.message or "no reason given"
-    return ""
+            return None if "lws-sched:" in condition.message else condition
+    return None
+
+
+def _unschedulable_message(pod: Pod) -> str:
+    condition = _unschedulable_condition(pod)
+    return (condition.message or "no reason given") if condition else ""
+
+
+def _unschedulable_since(pod: Pod) -> float:
+    condition = _unschedulable_condition(pod)
+    return seconds_of(condition.last_transition_time) if condition else 0.0
+
+
+def _newest(view: View) -> float:
+    """When the last pod of the group was created."""
+    return max(seconds_of(pod.metadata.creation_timestamp) for pod in view.pods.values())
 
 
 def _slot_by_name(record: GroupPlacement) -> dict[str, str]:

@@ -13,9 +13,11 @@ same room. Every write is guarded by the record's resourceVersion: who loses loo
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+
+import msgspec
 
 from lws_sched.admission.hook import changed
 from lws_sched.api import names
@@ -23,8 +25,11 @@ from lws_sched.api import placement as api
 from lws_sched.api.core import POD, Pod, StatefulSet
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import Kind, Meta, Wire, split_key
-from lws_sched.api.placement import GroupPlacement
+from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
+from lws_sched.api.quantity import InvalidQuantity
+from lws_sched.core import revision
 from lws_sched.extender import life, pinning, records, wanted
+from lws_sched.extender.barrier import Barrier
 from lws_sched.extender.commit import Committer
 from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.life import Step, View
@@ -32,7 +37,7 @@ from lws_sched.extender.notices import Notices
 from lws_sched.extender.records import RecordStore, Stamp
 from lws_sched.extender.shapes import AdmittedShapes
 from lws_sched.extender.wanted import WantedGroup
-from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from lws_sched.kube.port import Informer, Queue, Runtime
 from lws_sched.placement import Budget, Decision, GroupRequest, Placed, Refused, plan
 
@@ -42,6 +47,8 @@ PLAN = "plan"
 BATCH_SECONDS = 0.02
 """How long freed room is left to gather before groups that wait are planned again."""
 AGAIN_SECONDS = 0.05
+REPLAN_SECONDS = 15.0
+"""How often groups that wait are planned again though nothing seems to have changed."""
 SOLVER_BUDGET = Budget(deterministic_time=0.1)
 """About half a second. The solver is asked only where a batch leaves out a group that would fit alone."""
 BY_GROUP = "group"
@@ -76,12 +83,15 @@ class Planner:
     records: RecordStore
     committer: Committer
     notices: Notices
+    barrier: Barrier
     decided: Callable[[], None]
     """Called after records were written: somebody may be waiting for them."""
     queue: Queue = field(init=False)
     pending: set[str] = field(default_factory=set)
     """Groups that need a place now, by key."""
     shapes: AdmittedShapes = field(init=False)
+    revisions: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Generation and revision hash by the set's UID."""
 
     def __post_init__(self) -> None:
         self.shapes = AdmittedShapes(self.runtime)
@@ -166,26 +176,58 @@ class Planner:
         return lws, parts[1]
 
     def _wanted(self, group: str) -> WantedGroup | None:
-        """The group as its set wants it now; of a leader that is there, its own revision."""
+        """The group as its set wants it now; where it has a leader, of that leader's revision and size."""
         found = self._set_of(group)
         if found is None:
             return None
         lws, index = found
         leader = self.sources.pods.get(*split_key(group))
-        revision, shapes = self.shapes.current(lws)
-        group_size = lws.spec.leader_worker_template.size
+        current, size = self._revision(lws), lws.spec.leader_worker_template.size
         if leader is not None and not life.is_leaving(leader):
-            revision = life.revision_of(leader) or revision
-            group_size = life.size_of(leader) or group_size
-        return wanted.wanted_group(lws, index, revision, shapes, size=group_size)
+            return wanted.wanted_group(
+                lws, index, revision=life.revision_of(leader) or current, size=life.size_of(leader) or size
+            )
+        return wanted.wanted_group(lws, index, revision=current, size=size)
+
+    def _revision(self, lws: LeaderWorkerSet) -> str:
+        """The hash that new members of the set will carry, worked out once per generation."""
+        meta = lws.metadata
+        known = self.revisions.get(meta.uid)
+        if known is None or known[0] != meta.generation:
+            known = self.revisions[meta.uid] = (meta.generation, revision.key(revision.data(lws)))
+        return known[1]
+
+    def _shaped(self, group: WantedGroup, record: GroupPlacement | None) -> WantedGroup:
+        """The group with the shapes of its members. A group of an older revision keeps the sizes it was placed with."""
+        found = self._set_of(group.key)
+        if found is None:
+            return group
+        lws, _ = found
+        shapes = self.shapes.of(lws)
+        if record is not None and group.revision != self._revision(lws) and record.spec.revision == group.revision:
+            leader, worker = (tuple(sorted(each.requests.items())) for each in (record.spec.leader, record.spec.worker))
+            shapes = replace(
+                shapes,
+                leader=replace(shapes.leader, requests=leader),
+                worker=replace(shapes.worker, requests=worker),
+            )
+        return replace(group, shapes=shapes)
 
     # --- one group ---------------------------------------------------------------------------------------------------
 
     def _look_at_group(self, group: str) -> float | None:
+        view = self._view(group)
+        step = life.decide(view)
+        if step.confirm_lost and not self._are_lost(view, step):
+            return life.AGAIN_SECONDS
+        self._carry_out(group, view, step)
+        return step.again
+
+    def _view(self, group: str) -> View:
         record = self.records.get(group)
         if record is None or record.status.state != api.COMMITTED:
             self.committer.forget(group)
-        view = View(
+        return View(
             record=record,
             wanted=self._wanted(group),
             pods=self._members(group),
@@ -193,12 +235,8 @@ class Planner:
             stamp=self._stamp(),
             committing=self.committer.is_committing(group),
             posted=record is not None and self.committer.has_posted(record),
+            held=self.barrier.held(group),
         )
-        step = life.decide(view)
-        if step.confirm_lost and not self._are_lost(view, step):
-            return life.AGAIN_SECONDS
-        self._carry_out(group, view, step)
-        return step.again
 
     def _carry_out(self, group: str, view: View, step: Step) -> None:
         """Write first: a deed without its record could not be understood after a crash."""
@@ -206,6 +244,7 @@ class Planner:
             self.records.write(step.write)
             self.decided()
             log.info("group=%s state=%s reason=%s", group, step.write.status.state, step.write.status.reason)
+            self._tell_aborting(group, step.write)
         if step.remove and view.record is not None:
             self.records.delete(view.record)
         if step.plan:
@@ -270,40 +309,45 @@ class Planner:
     def _plan(self) -> None:
         """Plan groups that hold slots one by one, each written before the next: nobody gets a slot that its holder has
         not given up for certain. All others are planned together."""
-        groups = self._groups_to_plan()
+        groups, current = self._groups_to_plan()
         asks = {asked for group in groups.values() for asked in (group.ask.required, group.ask.exclusive) if asked}
         for asked in sorted(asks):
             self.notices.look_at_topology(asked)
-        current = {key: self.records.get(key) for key in groups}
         holders = [key for key, record in current.items() if record is not None and record.status.slots]
         for key in holders:
             self._plan_together({key: groups.pop(key)}, current)
         if groups:
             self._plan_together(groups, current)
+        if self.pending:
+            # Refusals of nodes run out, and what was undecided may be decided: nothing tells but the clock.
+            self.queue.add_after(PLAN, REPLAN_SECONDS)
 
     def _plan_together(self, groups: Mapping[str, WantedGroup], current: Mapping[str, GroupPlacement | None]) -> None:
         requests = [_request(group, current[key], self.runtime.clock.now()) for key, group in groups.items()]
-        snapshot = self.ledger.snapshot(excluding=groups)
-        decisions = plan(snapshot, requests, SOLVER_BUDGET)
+        decisions = plan(self.ledger.snapshot(excluding=groups), requests, SOLVER_BUDGET)
         outcomes = self.runtime.gather(
             [partial(self._write_decision, groups[each.key], current[each.key], each) for each in decisions]
         )
         self.decided()
         placed = sum(isinstance(each, Placed) for each in decisions)
         log.info("planned groups=%d placed=%d waiting=%d", len(decisions), placed, len(decisions) - placed)
-        if any(outcomes):
-            self.queue.add_after(PLAN, BATCH_SECONDS)
+        _raise_worst(outcomes)
 
-    def _groups_to_plan(self) -> dict[str, WantedGroup]:
-        """Pending groups that still want a place, by key; the others are pending no more."""
+    def _groups_to_plan(self) -> tuple[dict[str, WantedGroup], dict[str, GroupPlacement | None]]:
+        """Pending groups for which a place is still due, and their records. The others are pending no more, but for
+        those whose shapes cannot be told now."""
         groups: dict[str, WantedGroup] = {}
+        current: dict[str, GroupPlacement | None] = {}
         for key in sorted(self.pending):
-            group, record = self._wanted(key), self.records.get(key)
-            if group is None or (record is not None and record.status.state in (api.COMMITTED, api.BOUND)):
+            view = self._view(key)
+            if view.wanted is None or not life.decide(view).plan:
                 self.pending.discard(key)
-            else:
-                groups[key] = group
-        return groups
+                continue
+            try:
+                groups[key], current[key] = self._shaped(view.wanted, view.record), view.record
+            except (ApiError, InvalidQuantity, msgspec.ValidationError) as error:
+                self._tell_unknown(view.wanted, str(error))
+        return groups, current
 
     def _write_decision(self, group: WantedGroup, record: GroupPlacement | None, decision: Decision) -> None:
         base = record or records.first_record(group)
@@ -318,11 +362,42 @@ class Planner:
         self.ledger.hold(group.key, after)
         try:
             self.records.write(after)
-        except ApiError:
+        except (Conflict, AlreadyExists, Invalid, Forbidden):
             self.ledger.hold(group.key, self.records.get(group.key))
+            raise
+        except ApiError:
+            # It may have been written all the same: its slots stay held until the record itself can be read.
+            self._read_back(group, after)
             raise
         self.pending.discard(group.key)
         self.look_at_group(group.key)
+
+    def _read_back(self, group: WantedGroup, after: GroupPlacement) -> None:
+        """After a write of unknown outcome: take what the API server has, if it says."""
+        meta = after.metadata
+        try:
+            self.sources.records.learn(self.runtime.cluster.get(GROUP_PLACEMENT, meta.namespace, meta.name))
+        except NotFound:
+            self.ledger.hold(group.key, None)
+        except ApiError as error:
+            log.warning("outcome of a reservation is unknown, its slots stay held group=%s reason=%s", group.key, error)
+
+    def _tell_aborting(self, group: str, record: GroupPlacement) -> None:
+        namespace, leader = split_key(group)
+        lws = self.sources.sets.get(namespace, record.spec.leader_worker_set)
+        if lws is not None and record.status.state == api.ABORTING:
+            self._warn(
+                lws, "GroupReplanned", f"group {leader} gives up its slots and is placed anew: {record.status.reason}"
+            )
+
+    def _tell_unknown(self, group: WantedGroup, reason: str) -> None:
+        lws = self.sources.sets.get(group.namespace, group.set_name)
+        log.warning("shapes unknown group=%s reason=%s", group.key, reason)
+        if lws is not None:
+            note = (
+                f"groups of {group.set_name} wait: the API server does not say what their pods will ask for: {reason}"
+            )
+            self._warn(lws, "GroupWaiting", note)
 
     def _tell_waiting(self, group: WantedGroup, refused: Refused) -> None:
         lws = self.sources.sets.get(group.namespace, group.set_name)
@@ -352,6 +427,14 @@ def _request(group: WantedGroup, record: GroupPlacement | None, now: float) -> G
         stay=status.slots if status and len(status.slots) == group.size else (),
         avoid=frozenset(slot.node for slot in status.refused if slot.until > now) if status else frozenset(),
     )
+
+
+def _raise_worst(outcomes: Sequence[BaseException | None]) -> None:
+    """Raise the failure that is most worth a back-off; a write that lost a race is merely tried again soon."""
+    failures = [failure for failure in outcomes if failure is not None]
+    failures.sort(key=lambda failure: isinstance(failure, (Conflict, AlreadyExists)))
+    if failures:
+        raise failures[0]
 
 
 def _is_news(record: GroupPlacement | None, refused: Refused) -> bool:

@@ -45,7 +45,7 @@ def first_record(group: WantedGroup) -> GroupPlacement:
         uid=group.set_uid,
     )
     meta = Meta(name=group.leader_name, namespace=group.namespace, owner_references=(owner,))
-    return GroupPlacement(metadata=meta, spec=_spec_of(group, ""))
+    return GroupPlacement(metadata=meta, spec=_spec_of(group))
 
 
 def reserved(record: GroupPlacement, group: WantedGroup, placed: Placed, stamp: Stamp) -> GroupPlacement:
@@ -57,8 +57,7 @@ def reserved(record: GroupPlacement, group: WantedGroup, placed: Placed, stamp: 
         refused=tuple(slot for slot in record.status.refused if slot.until > stamp.now),
         proof=placed.proof,
     )
-    exclusive = placed.domain_key if group.ask.exclusive else ""
-    return _stamped(replace(record, spec=_spec_of(group, exclusive)), status, stamp)
+    return _stamped(replace(record, spec=_spec_of(group)), status, stamp)
 
 
 def returned(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:
@@ -81,7 +80,7 @@ def waiting(record: GroupPlacement, refused: Refused, stamp: Stamp) -> GroupPlac
 
 def waiting_for(record: GroupPlacement, group: WantedGroup, refused: Refused, stamp: Stamp) -> GroupPlacement:
     """`waiting`, for what the group asks now."""
-    return waiting(replace(record, spec=_spec_of(group, "")), refused, stamp)
+    return waiting(replace(record, spec=_spec_of(group)), refused, stamp)
 
 
 def given_back(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:
@@ -155,7 +154,7 @@ def _stamped(
     return replace(record, status=replace(status, epoch=stamp.epoch, since=since))
 
 
-def _spec_of(group: WantedGroup, exclusive_key: str) -> GroupPlacementSpec:
+def _spec_of(group: WantedGroup) -> GroupPlacementSpec:
     return GroupPlacementSpec(
         leader_worker_set=group.set_name,
         group_index=group.index,
@@ -165,7 +164,7 @@ def _spec_of(group: WantedGroup, exclusive_key: str) -> GroupPlacementSpec:
         worker=_shape(group.shapes.worker),
         priority=group.shapes.priority,
         leader_first=group.leader_first,
-        exclusive_key=exclusive_key,
+        exclusive_key=group.ask.exclusive,
     )
 
 

@@ -15,7 +15,6 @@ import msgspec
 from lws_sched.api import names
 from lws_sched.api.core import POD, PodSpec, PodTemplate
 from lws_sched.api.lws import LeaderWorkerSet, Template
-from lws_sched.core import revision
 from lws_sched.extender.wanted import MemberShapes
 from lws_sched.kube.errors import Forbidden, Invalid
 from lws_sched.kube.port import Runtime
@@ -30,18 +29,18 @@ REMEMBERED = 1000
 
 
 class AdmittedShapes:
-    """The current revision of each LeaderWorkerSet and the shapes of its members, worked out once per generation."""
+    """The shapes of each LeaderWorkerSet's members, asked for once per generation."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._known: OrderedDict[tuple[str, int], tuple[str, MemberShapes]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, int], MemberShapes] = OrderedDict()
 
-    def current(self, lws: LeaderWorkerSet) -> tuple[str, MemberShapes]:
-        """The revision hash that new members will carry, and their shapes. Raises Unavailable: ask again later."""
+    def of(self, lws: LeaderWorkerSet) -> MemberShapes:
+        """Raises what the API server answers when it cannot say now: ask again later."""
         key = (lws.metadata.uid, lws.metadata.generation)
         known = self._known.get(key)
         if known is None:
-            known = self._known[key] = (revision.key(revision.data(lws)), self._ask(lws))
+            known = self._known[key] = self._ask(lws)
             while len(self._known) > REMEMBERED:
                 self._known.popitem(last=False)
         return known

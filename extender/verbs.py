@@ -52,7 +52,9 @@ class Verbs:
     committer: Committer
 
     def filter(self, args: ExtenderArgs) -> FilterResult:
-        offered = args.node_names or ()
+        if args.node_names is None:
+            return FilterResult(error="lws-sched: no node names came; set nodeCacheCapable: true for this extender")
+        offered = args.node_names
         slot = self.ledger.slot(key_of(args.pod))
         if is_member(args.pod):
             return _member_filter(args.pod, slot, offered)
@@ -68,7 +70,8 @@ class Verbs:
         """Answer through `respond`, from any thread, once."""
         call = BindCall(args, respond, is_alive)
         slot = self.ledger.slot(f"{args.pod_namespace}/{args.pod_name}")
-        if slot is None:
+        known = self.pods.get(args.pod_namespace, args.pod_name)
+        if slot is None or (known is not None and not is_member(known)):
             self.runtime.submit(lambda: self._bind_other(call))
             return
         record = self.records.get(slot.group)
@@ -95,8 +98,8 @@ class Verbs:
         group = key_of(record)
         leader = self.pods.get(record.metadata.namespace, record.metadata.name)
         arrival = self.barrier.arrive(group, expected_members(record, leader, call.args.pod_name), call)
-        if arrival.replaced is not None:
-            arrival.replaced.refuse("lws-sched: a newer bind call of the same pod has come")
+        for surplus in arrival.surplus:
+            surplus.refuse(f"lws-sched: the members of group {group} that are bound together have changed; try again")
         if arrival.full:
             self.runtime.submit(lambda: self.committer.commit(group, arrival.full))
         elif arrival.opened:
@@ -140,12 +143,15 @@ class Verbs:
             self._bind_charged(call)
         except (ApiError, LostLease) as error:
             call.refuse(f"lws-sched: binding {args.pod_name} failed: {error}")
+        except Exception:  # every call is answered, whatever happens
+            log.exception("bind failed pod=%s/%s", args.pod_namespace, args.pod_name)
+            call.refuse("lws-sched: the binding failed; see the extender's log")
 
     def _bind_charged(self, call: BindCall) -> None:
         args = call.args
         try:
             self.runtime.cluster.bind(args.pod_namespace, args.pod_name, args.pod_uid, args.node)
-        except ApiError:
+        except BaseException:
             self.ledger.uncharge(args.pod_uid, args.node)
             raise
         call.confirm()

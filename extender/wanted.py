@@ -37,6 +37,9 @@ class MemberShapes:
     priority: int = 0
 
 
+UNKNOWN_SHAPES = MemberShapes(PodShape(), PodShape())
+
+
 @dataclass(frozen=True)
 class WantedGroup:
     """One group that should have a place."""
@@ -47,10 +50,11 @@ class WantedGroup:
     index: int
     size: int
     revision: str
-    shapes: MemberShapes
     ask: Ask
     leader_first: bool
     created: str
+    shapes: MemberShapes = UNKNOWN_SHAPES
+    """Filled in when a place is looked for: admission has to be asked for them."""
 
     @property
     def leader_name(self) -> str:
@@ -111,7 +115,7 @@ def group_count(lws: LeaderWorkerSet, leader_replicas: int | None) -> int:
     return max(lws.spec.replicas, leader_replicas or 0)
 
 
-def wanted_group(lws: LeaderWorkerSet, index: int, revision: str, shapes: MemberShapes, *, size: int) -> WantedGroup:
+def wanted_group(lws: LeaderWorkerSet, index: int, *, revision: str, size: int) -> WantedGroup:
     return WantedGroup(
         namespace=lws.metadata.namespace,
         set_name=lws.metadata.name,
@@ -119,7 +123,6 @@ def wanted_group(lws: LeaderWorkerSet, index: int, revision: str, shapes: Member
         index=index,
         size=size,
         revision=revision,
-        shapes=shapes,
         ask=ask_of(lws),
         leader_first=lws.spec.startup_policy == lwsapi.LEADER_READY,
         created=lws.metadata.creation_timestamp,

@@ -74,7 +74,6 @@ class GroupPlacementStatus(Wire, frozen=True, kw_only=True):
     bound: int = 0
     failed_barriers: int = 0
     refused: tuple[RefusedSlot, ...] = ()
-    predecessors: tuple[str, ...] = ()
     reason: str = ""
     fix: str = ""
     proof: str = ""

@@ -121,7 +121,7 @@ def _run(settings: Settings, name: str, assemble: Callable[[ThreadedRuntime], Pa
 
 
 def _serve(settings: Settings, name: str, client: Client, assemble: Callable[[ThreadedRuntime], Parts]) -> int:
-    ended, ready = threading.Event(), threading.Event()
+    ended, ready, failed = threading.Event(), threading.Event(), threading.Event()
     identity = _identity()
     lease = LeaseName(settings.namespace, f"{name}.lws-sched.io", identity) if settings.leader_elect else None
     runtime = ThreadedRuntime(client, RuntimeSettings(name, identity, lease))
@@ -142,7 +142,13 @@ def _serve(settings: Settings, name: str, client: Client, assemble: Callable[[Th
 
     def become_ready() -> None:
         runtime.start()
-        parts.start()
+        try:
+            parts.start()
+        except OSError as problem:
+            log.error("%s cannot start: %s", name, problem)
+            failed.set()
+            ended.set()
+            return
         _register(settings, client, name, parts.webhooks, certificate, ended)
         ready.set()
         log.info("%s is ready", name)
@@ -153,7 +159,7 @@ def _serve(settings: Settings, name: str, client: Client, assemble: Callable[[Th
     server.stop()
     parts.stop()
     runtime.stop()
-    return 0
+    return 1 if failed.is_set() else 0
 
 
 def _register(

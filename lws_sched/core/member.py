@@ -173,7 +173,10 @@ def _lws_variables(member: _Member, spec: JsonObject) -> list[JsonObject]:
     missing = [label for label in (names.GROUP_INDEX, names.WORKER_INDEX) if not labels.get(label)]
     if missing:
         raise InvalidMember(f"label {missing[0]} is missing for pod {member.name}")
-    host = names.leader_name(labels[names.SET_NAME], int(labels[names.GROUP_INDEX]))
+    group = labels[names.GROUP_INDEX]
+    if not group.isdigit():
+        raise InvalidMember(f"the label {names.GROUP_INDEX} is {group!r}, which is no group's index")
+    host = names.leader_name(labels[names.SET_NAME], int(group))
     address = f"{host}.{spec.get('subdomain') or ''}.{member.namespace}"
     values = (address, str(member.size), labels[names.WORKER_INDEX])
     return [{"name": name, "value": value} for name, value in zip(_LWS_VARIABLES, values, strict=True)]

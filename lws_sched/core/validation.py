@@ -186,6 +186,12 @@ def _topologies(lws: LeaderWorkerSet) -> Iterator[FieldError]:
     for field, pods in (("leaderTemplate", template.leader_template), ("workerTemplate", template.worker_template)):
         metadata = (pods or {}).get("metadata") or {}
         places.append((f"{_TEMPLATE}.{field}.metadata", metadata.get("annotations") or {}))
+    if scheduler_of(template.worker_template) == names.SCHEDULER:
+        exclusive = lws.metadata.annotations.get(names.EXCLUSIVE_TOPOLOGY)
+        if exclusive is not None:
+            yield from _topology(
+                f"metadata.annotations.{names.EXCLUSIVE_TOPOLOGY}", names.EXCLUSIVE_TOPOLOGY, exclusive
+            )
     for path, asked in places:
         for annotation in names.TOPOLOGY_ANNOTATIONS:
             if annotation in asked:

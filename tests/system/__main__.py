@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from tests.controlplane.build import BuildFailed, GoMissing
+from tests.controlplane.nodes import create_nodes, rack_nodes
 from tests.controlplane.start import start_plane
 from tests.system.product import ROOT, LwsSched
 
@@ -20,8 +21,9 @@ def main() -> int:
     racks = -(-options.nodes // options.hosts_per_rack)
     started = time.monotonic()
     try:
-        print(f"Starting Kubernetes with {racks} racks of {options.hosts_per_rack} hosts ...", flush=True)
-        with start_plane(racks, options.hosts_per_rack) as plane:
+        print(f"Starting Kubernetes with {options.nodes} nodes in {racks} racks ...", flush=True)
+        with start_plane(0) as plane:
+            create_nodes(plane, rack_nodes(racks, options.hosts_per_rack)[: options.nodes])
             LwsSched(plane).install()
             print(f"Up in {time.monotonic() - started:.1f} s. In another terminal:\n")
             _introduce(plane.kubeconfig, plane.bin("kubectl"))

@@ -35,10 +35,10 @@ def group(*, size: int = SIZE, revision: str = "rev", leader_first: bool = False
         index=0,
         size=size,
         revision=revision,
-        shapes=MemberShapes(SHAPE, SHAPE),
         ask=Ask(required="rack"),
         leader_first=leader_first,
         created="2026-01-01T00:00:00Z",
+        shapes=MemberShapes(SHAPE, SHAPE),
     )
 
 
@@ -61,12 +61,19 @@ def pod(
     revision: str = "rev",
     unschedulable: str = "",
     gates: tuple[str, ...] = (),
+    age: float = 0.0,
 ) -> Pod:
     """Member `index` of `group()`; without a node it is pinned, or behind our gate."""
     name = names.member_name("a-0", index)
     all_gates = (*gates, *((names.GATE,) if gated else ()))
     conditions = [
-        {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": unschedulable}
+        {
+            "type": "PodScheduled",
+            "status": "False",
+            "reason": "Unschedulable",
+            "message": unschedulable,
+            "lastTransitionTime": micro_time(NOW - age),
+        }
     ] * bool(unschedulable)
     return msgspec.convert(
         {
@@ -74,6 +81,7 @@ def pod(
                 "name": name,
                 "namespace": "ns",
                 "uid": uid or f"uid-{index}",
+                "creationTimestamp": micro_time(NOW - age),
                 "deletionTimestamp": "2026-01-01T00:00:00Z" if leaving else "",
                 "labels": {
                     names.SET_NAME: "a",

@@ -47,7 +47,15 @@ def test_a_second_call_of_the_same_pod_replaces_the_first() -> None:
     barrier = Barrier()
     first = call("a-0")
     barrier.arrive("g", STAGE, first)
-    assert barrier.arrive("g", STAGE, call("a-0")).replaced is first
+    assert barrier.arrive("g", STAGE, call("a-0")).surplus == (first,)
+
+
+def test_a_stage_of_other_members_ends_the_calls_of_the_one_before() -> None:
+    barrier = Barrier()
+    worker, leader = call("a-0-1"), call("a-0")
+    barrier.arrive("g", STAGE, worker)
+    arrival = barrier.arrive("g", frozenset({"a-0"}), leader)
+    assert (arrival.full, arrival.surplus) == ((leader,), (worker,))
 
 
 def test_a_time_out_releases_only_its_own_stage() -> None:
@@ -73,7 +81,7 @@ def test_every_call_is_held_replaced_or_given_away_exactly_once(arrivals: list[t
     for group, name in arrivals:
         total += 1
         arrival: Arrival = barrier.arrive(group, STAGE, call(name))
-        accounted += len(arrival.full) + (arrival.replaced is not None)
+        accounted += len(arrival.full) + len(arrival.surplus)
         assert not arrival.full or set(names_of(arrival.full)) == STAGE
     assert accounted + len(barrier.drain()) == total
 

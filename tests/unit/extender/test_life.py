@@ -108,28 +108,41 @@ class TestReserved:
         assert step.plan
 
     def test_pods_that_never_come_do_not_hold_the_slots_of_those_that_came_for_ever(self) -> None:
-        pods = {0: pod(0), 1: pod(1)}
-        assert decide(view(record(api.RESERVED, age=10), pods)) == Step(again=life.MISSING_SECONDS)
-        step = decide(view(record(api.RESERVED, age=61), pods))
+        assert decide(view(record(api.RESERVED, age=90), {0: pod(0), 1: pod(1, age=30)})).write is None
+        step = decide(view(record(api.RESERVED, age=90), {0: pod(0, age=80), 1: pod(1, age=70)}))
         assert state_of(step) == api.ABORTING
         assert step.write is not None
-        assert step.write.status.reason == "1 of its 3 pods were not created within 60 s"
+        assert step.write.status.reason == "1 of its 3 pods were not created within 60 s of the others"
+
+    def test_workers_that_cannot_exist_before_the_leader_runs_are_not_missed(self) -> None:
+        waiting = view(record(api.RESERVED, age=90, leader_first=True), {0: pod(0, age=80)})
+        assert decide(waiting).write is None
 
     def test_two_failed_barriers_are_enough(self) -> None:
         step = decide(view(record(api.RESERVED, failed_barriers=2, reason="a-0-2 did not arrive"), members()))
         assert state_of(step) == api.ABORTING
         assert step.delete == (members()[0],)
 
-    def test_a_slot_that_the_scheduler_refuses_is_remembered_and_left(self) -> None:
-        pods = {**members(), 2: pod(2, unschedulable="node(s) didn't have free ports")}
-        assert decide(view(record(api.RESERVED, age=1), pods)).write is None
-        step = decide(view(record(api.RESERVED, age=6), pods))
+    def test_a_slot_that_the_scheduler_refuses_for_a_while_is_remembered_and_left(self) -> None:
+        def refused(age: float) -> Step:
+            pods = {**members(), 2: pod(2, unschedulable="node(s) didn't have free ports", age=age)}
+            return decide(view(record(api.RESERVED, age=60), pods))
+
+        assert refused(1).write is None
+        step = refused(6)
         assert state_of(step) == api.ABORTING
         assert step.write is not None
         assert [(slot.node, slot.reason) for slot in step.write.status.refused] == [
             ("n2", "node(s) didn't have free ports")
         ]
         assert step.write.status.refused[0].until > NOW
+
+    def test_a_member_whose_call_is_held_or_that_our_own_filter_sent_back_is_not_refused(self) -> None:
+        stale = {**members(), 2: pod(2, unschedulable="node(s) didn't have free ports", age=60)}
+        held = replace(view(record(api.RESERVED, age=60), stale), held=frozenset({"a-0-2"}))
+        assert decide(held).write is None
+        ours = {**members(), 2: pod(2, unschedulable="0/9 nodes: lws-sched: a-0-2 has no slot", age=60)}
+        assert decide(view(record(api.RESERVED, age=60), ours)).write is None
 
 
 class TestCommitted:
@@ -173,7 +186,14 @@ class TestCommitted:
     def test_after_the_leaders_stage_the_workers_gates_are_lifted(self) -> None:
         pods = {0: pod(0, node="n0"), 1: pod(1, gated=True), 2: pod(2)}
         step = decide(view(record(api.COMMITTED, committed={"a-0": "uid-0"}, leader_first=True), pods))
-        assert step == Step(place=((pods[1], "n1"),))
+        assert step == Step(place=((pods[1], "n1"),), again=life.REFUSED_SECONDS)
+
+    def test_a_lost_slot_of_the_second_stage_takes_the_group_down(self) -> None:
+        pods = {0: pod(0, node="n0"), 1: pod(1), 2: pod(2)}
+        first = record(api.COMMITTED, committed={"a-0": "uid-0"}, leader_first=True)
+        step = decide(view(first, pods, lost_nodes=("n2",)))
+        assert state_of(step) == api.ABORTING
+        assert step.delete == (pods[0],)
 
 
 class TestBound:
@@ -197,6 +217,10 @@ class TestBound:
         pods = {**bound_members(), 2: pod(2, uid="again", gated=True)}
         assert decide(view(record(api.BOUND, leader_uid="uid-0"), pods)).place == ((pods[2], "n2"),)
 
+    def test_a_member_that_came_back_is_not_sent_to_a_node_that_is_lost(self) -> None:
+        pods = {**bound_members(), 2: pod(2, uid="again", gated=True)}
+        assert decide(view(record(api.BOUND, leader_uid="uid-0"), pods, lost_nodes=("n2",))).place == ()
+
     def test_posts_the_binding_of_a_committed_member_that_a_crash_left_out(self) -> None:
         pods = {**bound_members(), 2: pod(2, uid="again")}
         committed = {**uids(members()), "a-0-2": "again"}
@@ -211,6 +235,9 @@ class TestBound:
 
 
 class TestSticky:
+    def test_a_leader_that_never_went_is_bound_still(self) -> None:
+        assert state_of(decide(view(record(api.STICKY, leader_uid="uid-0"), bound_members()))) == api.BOUND
+
     def test_waits_for_the_groups_return_and_then_gives_the_slots_back(self) -> None:
         assert decide(view(record(api.STICKY, age=1))).again == life.STICKY_SECONDS - 1
         assert state_of(decide(view(record(api.STICKY, age=301)))) == api.WAITING

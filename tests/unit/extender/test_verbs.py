@@ -183,6 +183,23 @@ class TestBind:
         assert bench.writes == []
         assert "a-0-2 was deleted" in bench.answers["a-0"]
 
+    def test_a_record_written_anew_while_calls_were_held_commits_nothing(self, bench: Bench) -> None:
+        bench.bind("a-0", "n0")
+        bench.bind("a-0-1", "n1")
+        moved = msgspec.structs.replace(bench.first.status, slots=("n3", "n1", "n2"))
+        bench.informer.learn(msgspec.structs.replace(bench.first, status=moved))
+        bench.bind("a-0-2", "n2")
+        assert bench.writes == []
+        assert "it was given other slots meanwhile" in bench.answers["a-0-2"]
+
+    def test_a_pod_that_only_bears_a_members_name_is_not_bound_as_one(self, bench: Bench) -> None:
+        bench.pods.known["ns/a-0-1"] = msgspec.structs.replace(
+            stranger(8), metadata=msgspec.structs.replace(stranger(8).metadata, name="a-0-1", uid="uid-1")
+        )
+        bench.bind("a-0-1", "n1")
+        assert bench.bindings == []
+        assert "is reserved for a group" in bench.answers["a-0-1"]
+
     def test_losing_the_race_for_the_record_once_is_tried_again(self, bench: Bench) -> None:
         bench.runtime.cluster.refuse["replace"] = CONFLICT
         bench.bind_all()
