@@ -27,6 +27,10 @@ from lws_sched.kube.port import Informer, Runtime
 log = logging.getLogger(__name__)
 
 
+IN_A_ROW = 8
+"""Bindings posted one after another by one thread: handing each to a thread of its own costs more than it gains."""
+
+
 class Refusal(Exception):
     """The stage cannot be committed; nothing was bound."""
 
@@ -74,9 +78,20 @@ class Committer:
             log.exception("commit failed group=%s", group)
             _refuse(group, calls, "the commit failed; see the extender's log")
             return
-        failures = self.runtime.gather([partial(self.bind_one, call) for call in calls])
-        if not any(failures):
+        parts = [calls[start : start + IN_A_ROW] for start in range(0, len(calls), IN_A_ROW)]
+        if not any(self.runtime.gather([partial(self._bind_all, part) for part in parts])):
             self._posted[group] = record.status.committed
+
+    def _bind_all(self, calls: Sequence[BindCall]) -> None:
+        """Bind members one after another; raises the first failure once all were tried."""
+        failures: list[Exception] = []
+        for call in calls:
+            try:
+                self.bind_one(call)
+            except (ApiError, LostLease) as error:
+                failures.append(error)
+        if failures:
+            raise failures[0]
 
     def bind_one(self, call: BindCall) -> None:
         """Post the binding of a committed member and answer its call. Raises what the API server refused it with."""

@@ -40,7 +40,7 @@ REFUSED_SECONDS = 5.0
 FORGET_REFUSAL_SECONDS = 300.0
 AGAIN_SECONDS = 2.0
 """How long a binding may take to show before it is posted again."""
-BOUND_SECONDS = 1.5
+BOUND_SECONDS = 2.5
 """How long after its commit a group whose bindings were posted is noted as bound."""
 MAX_FAILED_BARRIERS = 2
 

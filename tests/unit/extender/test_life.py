@@ -153,7 +153,7 @@ class TestCommitted:
     def test_is_noted_as_bound_soon_after_its_bindings_were_posted_though_our_copy_of_the_pods_is_late(self) -> None:
         just_now = replace(view(record(api.COMMITTED, committed=uids(members())), members()), posted=True)
         assert decide(just_now) == Step(again=life.BOUND_SECONDS)
-        later = replace(view(record(api.COMMITTED, age=2, committed=uids(members())), members()), posted=True)
+        later = replace(view(record(api.COMMITTED, age=3, committed=uids(members())), members()), posted=True)
         assert state_of(decide(later)) == api.BOUND
 
     def test_a_member_that_goes_after_the_bindings_were_posted_takes_nobody_with_it(self) -> None:
