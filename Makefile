@@ -14,15 +14,15 @@ demo: $(VENV)/.runtime
 test: controlplane check unit plane
 
 # First, so that a missing Go is said at once.
-controlplane: controlplane
+controlplane: $(VENV)/.dev
+	@$(BIN)/python -m tests.controlplane.build >/dev/null
 
 # Without a cluster: pure code, and the whole system on the simulated one.
 unit: $(VENV)/.dev
 	@$(BIN)/pytest -m "not plane" --numprocesses 2 --dist worksteal --quiet
 
 # On the real control plane, built from Go modules on first use.
-plane: $(VENV)/.dev
-	@$(BIN)/python -m tests.controlplane.build >/dev/null
+plane: controlplane
 	@$(BIN)/pytest -m plane --durations 10
 
 check: $(VENV)/.dev
