@@ -116,6 +116,17 @@ class Ledger:
                     self._settle(each)
             self._publish_slots(key, before, held, record)
 
+    def try_hold(self, key: str, record: GroupPlacement) -> bool:
+        """`hold`, unless a slot has no room any more: a pod may have been bound since the snapshot was taken."""
+        with self.lock:
+            self.hold(key, record)
+            return all(
+                self._fleet.free(each.node).get(resource, 0) >= 0
+                for each in self._held.get(key, ())
+                for resource, amount in {**each.requests, "pods": 1}.items()
+                if amount
+            )
+
     # --- readers -----------------------------------------------------------------------------------------------------
 
     def snapshot(self, excluding: Iterable[str] = ()) -> Snapshot:

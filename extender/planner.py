@@ -359,8 +359,9 @@ class Planner:
 
     def _reserve(self, group: WantedGroup, base: GroupPlacement, placed: Placed) -> None:
         after = records.reserved(base, group, placed, self._stamp())
-        self.ledger.hold(group.key, after)
         try:
+            if not self.ledger.try_hold(group.key, after):
+                raise Conflict(f"room for {group.key} was taken while it was planned")
             self.records.write(after)
         except (Conflict, AlreadyExists, Invalid, Forbidden):
             self.ledger.hold(group.key, self.records.get(group.key))

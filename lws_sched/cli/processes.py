@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 SWITCH_SECONDS = 0.0002
 """How long a busy thread keeps the interpreter when another wants it. The default of 5 ms is far more than a `filter`
 call may take, and each call needs the interpreter several times."""
+REGISTER_SECONDS = 30.0
+"""How often the registration is written again; where nothing changed, the API server stores nothing."""
 REGISTER_AGAIN_SECONDS = 2.0
 
 
@@ -152,6 +154,9 @@ def _serve(settings: Settings, name: str, client: Client, assemble: Callable[[Th
         _register(settings, client, name, parts.webhooks, certificate, ended)
         ready.set()
         log.info("%s is ready", name)
+        # Somebody may delete or edit the configuration: without it, members would be created unseen.
+        while not ended.wait(REGISTER_SECONDS):
+            _register(settings, client, name, parts.webhooks, certificate, ended)
 
     threading.Thread(target=become_ready, name="start", daemon=True).start()
     ended.wait()

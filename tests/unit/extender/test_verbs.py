@@ -267,6 +267,12 @@ class TestBind:
         assert bench.bindings == []
         assert "nvidia.com/gpu of node n0 is reserved for a group" in bench.answers["x"]
 
+    def test_a_place_whose_room_was_taken_since_it_was_found_is_not_held(self, bench: Bench) -> None:
+        assert bench.ledger.try_charge("u", "n3", {"nvidia.com/gpu": 8}) == ""
+        elsewhere = msgspec.structs.replace(bench.first.status, slots=("n0", "n1", "n3"))
+        assert not bench.ledger.try_hold("ns/a-0", msgspec.structs.replace(bench.first, status=elsewhere))
+        assert bench.ledger.try_hold("ns/a-0", bench.first)
+
     def test_a_member_that_has_no_slot_is_never_bound_through(self, bench: Bench) -> None:
         odd = msgspec.structs.replace(pod(0), metadata=msgspec.structs.replace(pod(0).metadata, name="b-0", uid="u"))
         assert names.SET_NAME in odd.metadata.labels
