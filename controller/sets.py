@@ -7,10 +7,10 @@ found to be futile. A restarted controller computes both again.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import key_of, split_key
+from lws_sched.api.timestamps import time_of
 from lws_sched.controller.effects import Apply, Effects, Plan, Refusal
 from lws_sched.controller.set_plan import SetSnapshot, plan
 from lws_sched.controller.watches import Watches
@@ -57,7 +57,7 @@ class SetReconciler:
             worker_sets={leader: workers for leader, workers in found if workers is not None},
             revisions=watches.revisions_of_set(key),
             service=watches.services.get(namespace, name),
-            now=_rfc3339(self.clock.now()),
+            now=time_of(self.clock.now()),
             futile=self._futile.get(key, b""),
         )
 
@@ -81,7 +81,3 @@ class SetReconciler:
             return _SOON_SECONDS
         self.effects.report(refusal, lws)
         raise refusal.error
-
-
-def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -18,7 +18,8 @@ from lws_sched.extender.notices import Notices
 from lws_sched.extender.planner import BY_GROUP, BY_SET, Planner, Sources
 from lws_sched.extender.pod_hook import PATIENCE_SECONDS, Arrivals, PodHook
 from lws_sched.extender.records import RecordStore
-from lws_sched.extender.verbs import Verbs, is_member
+from lws_sched.extender.stages import is_member
+from lws_sched.extender.verbs import Verbs
 from lws_sched.kube.port import Change, Runtime
 
 BY_NODE = "node"

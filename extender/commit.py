@@ -20,7 +20,7 @@ from lws_sched.api.placement import GroupPlacement
 from lws_sched.extender import records
 from lws_sched.extender.barrier import BindCall
 from lws_sched.extender.records import RecordStore, Stamp
-from lws_sched.extender.stages import expected_members
+from lws_sched.extender.stages import expected_members, is_member
 from lws_sched.kube.errors import ApiError, Conflict, LostLease, NotFound
 from lws_sched.kube.port import Informer, Runtime
 
@@ -162,7 +162,7 @@ class Committer:
                 raise Refusal(f"{args.pod_name} is gone") from None
         if pod.metadata.uid != args.pod_uid or pod.metadata.deletion_timestamp:
             raise Refusal(f"{args.pod_name} was deleted")
-        if pod.spec.scheduler_name != names.SCHEDULER or names.SET_NAME not in pod.metadata.labels:
+        if not is_member(pod):
             raise Refusal(f"{args.pod_name} is no member of the group")
 
     def _stamp(self) -> Stamp:

@@ -14,6 +14,11 @@ from lws_sched.api.core import Pod
 from lws_sched.api.placement import GroupPlacement
 
 
+def is_member(pod: Pod) -> bool:
+    """Whether a pod belongs to a group that goes through our profile."""
+    return pod.spec.scheduler_name == names.SCHEDULER and names.SET_NAME in pod.metadata.labels
+
+
 def expected_members(record: GroupPlacement, leader: Pod | None, arriving: str) -> frozenset[str]:
     """The pod names whose bind calls must all be held before the stage of `arriving` is committed."""
     name = record.metadata.name

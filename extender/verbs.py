@@ -15,7 +15,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lws_sched.api import names
 from lws_sched.api import placement as api
 from lws_sched.api.core import POD, Pod
 from lws_sched.api.extender import BindingArgs, BindingResult, ExtenderArgs, FilterResult
@@ -25,7 +24,7 @@ from lws_sched.extender.barrier import Barrier, BindCall
 from lws_sched.extender.commit import Committer
 from lws_sched.extender.ledger import Ledger, Slot, lacks
 from lws_sched.extender.records import RecordStore
-from lws_sched.extender.stages import expected_members
+from lws_sched.extender.stages import expected_members, is_member
 from lws_sched.kube.errors import ApiError, LostLease
 from lws_sched.kube.port import Informer, Runtime
 from lws_sched.placement import pod_requests
@@ -161,11 +160,6 @@ class Verbs:
         if known is not None and known.metadata.uid == args.pod_uid:
             return known
         return self.runtime.cluster.get(POD, args.pod_namespace, args.pod_name)
-
-
-def is_member(pod: Pod) -> bool:
-    """Whether a pod belongs to a group that goes through our profile."""
-    return pod.spec.scheduler_name == names.SCHEDULER and names.SET_NAME in pod.metadata.labels
 
 
 def _member_filter(pod: Pod, slot: Slot | None, offered: tuple[str, ...]) -> FilterResult:

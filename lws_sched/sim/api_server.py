@@ -10,11 +10,11 @@ Refusals are the errors of `lws_sched.kube.errors`, with the status codes and th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from lws_sched.api.core import POD
 from lws_sched.api.meta import Kind
+from lws_sched.api.timestamps import time_of
 from lws_sched.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
 from lws_sched.sim import pod_rules
 from lws_sched.sim.admission import Admission
@@ -144,7 +144,7 @@ class ApiServer:
 
     def now(self, later: float = 0.0) -> str:
         """RFC 3339 in whole seconds, as object metadata has it."""
-        return datetime.fromtimestamp(self._clock.now() + later, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return time_of(self._clock.now() + later)
 
     # --- the way of a write ------------------------------------------------------------------------------------------
 
