@@ -13,9 +13,11 @@ from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
 from lws_sched.extender.barrier import Barrier
 from lws_sched.extender.commit import Committer
+from lws_sched.extender.effects import Effects
 from lws_sched.extender.ledger import Ledger, tenant_of
-from lws_sched.extender.notices import Notices
-from lws_sched.extender.planner import BY_GROUP, BY_SET, Planner, Sources
+from lws_sched.extender.notices import GroupNotices, Notices
+from lws_sched.extender.observer import BY_GROUP, BY_SET, Observer, Sources
+from lws_sched.extender.planner import Planner
 from lws_sched.extender.pod_hook import PATIENCE_SECONDS, Arrivals, PodHook
 from lws_sched.extender.records import RecordStore
 from lws_sched.extender.stages import is_member
@@ -54,9 +56,11 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     ledger, arrivals = Ledger(), Arrivals()
     records = RecordStore(runtime.cluster, sources.records)
     committer = Committer(runtime, records, sources.pods, lambda group: planner.look_at_group(group))
-    notices = Notices(runtime, nodes)
+    notices, group_notices = Notices(runtime, nodes), GroupNotices(runtime, sources.sets)
     barrier = Barrier()
-    planner = Planner(runtime, sources, ledger, records, committer, notices, barrier, arrivals.notify)
+    observer = Observer(runtime, sources, ledger, records, committer, barrier)
+    effects = Effects(runtime, records, committer, group_notices, arrivals.notify)
+    planner = Planner(runtime, observer, effects, notices, group_notices, arrivals.notify)
     verbs = Verbs(runtime, ledger, records, sources.pods, barrier, committer)
     hook = PodHook(ledger, records, sources.pods, sources.stateful_sets, planner.expects, arrivals, options.patience)
 

@@ -1,4 +1,6 @@
-"""Events about things that are no part of any group, and that a user would otherwise wait on in vain.
+"""What users are told: why groups wait or lose their places, and what they would otherwise wait on in vain.
+
+`GroupNotices` speaks about groups, on their LeaderWorkerSet. `Notices` are about things that are no part of any group:
 
 - A pod asks for a topology, but belongs to no group: nobody will look at it.
 - A node with accelerators lacks a label that groups ask for as their topology: it stays empty, and nothing says so.
@@ -6,12 +8,19 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 
 from lws_sched.api import names
+from lws_sched.api import placement as api
 from lws_sched.api.core import NODE, POD, Node, Pod
+from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
+from lws_sched.api.placement import GroupPlacement
+from lws_sched.extender.wanted import WantedGroup
 from lws_sched.kube.port import Change, Informer, Runtime
-from lws_sched.placement import resolve
+from lws_sched.placement import Refused, resolve
+
+log = logging.getLogger(__name__)
 
 MAX_NODES = 10
 """Nodes told of per label: a whole pool that lacks it needs no thousand events."""
@@ -69,3 +78,41 @@ class Notices:
         told.add(meta.name)
         note = f"no group that asks for {label} is placed on node {meta.name}: it lacks that label; add it to the node"
         self.runtime.recorder.event(NODE, node, type="Warning", reason="NoTopologyLabel", action="Place", note=note)
+
+
+@dataclass(frozen=True)
+class GroupNotices:
+    """Events on LeaderWorkerSets about their groups."""
+
+    runtime: Runtime
+    sets: Informer[LeaderWorkerSet]
+
+    def refused(self, lws: LeaderWorkerSet, sentence: str) -> None:
+        """None of the set's groups can be placed at all."""
+        self._warn(lws, "GroupRefused", sentence)
+
+    def waiting(self, group: WantedGroup, refused: Refused) -> None:
+        lws = self.sets.get(group.namespace, group.set_name)
+        if lws is not None:
+            fix = f"; {refused.fix}" if refused.fix else ""
+            self._warn(lws, "GroupWaiting", f"group {group.leader_name} waits: {refused.reason}{fix}")
+
+    def unknown(self, group: WantedGroup, reason: str) -> None:
+        """The API server does not say what the members will be."""
+        lws = self.sets.get(group.namespace, group.set_name)
+        log.warning("shapes unknown group=%s reason=%s", group.key, reason)
+        if lws is not None:
+            note = (
+                f"groups of {group.set_name} wait: the API server does not say what their pods will ask for: {reason}"
+            )
+            self._warn(lws, "GroupWaiting", note)
+
+    def aborting(self, record: GroupPlacement) -> None:
+        """Say so where a record that was just written gives up its slots."""
+        lws = self.sets.get(record.metadata.namespace, record.spec.leader_worker_set)
+        if lws is not None and record.status.state == api.ABORTING:
+            name, reason = record.metadata.name, record.status.reason
+            self._warn(lws, "GroupReplanned", f"group {name} gives up its slots and is placed anew: {reason}")
+
+    def _warn(self, lws: LeaderWorkerSet, reason: str, note: str) -> None:
+        self.runtime.recorder.event(LEADER_WORKER_SET, lws, type="Warning", reason=reason, action="Place", note=note)

@@ -1,0 +1,148 @@
+"""What is seen of a group: its set, the place it should have, its record and its pods. Reads only, from watches.
+
+The one question that costs a request is what admission makes of a template (`shapes`); it is asked once per revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from lws_sched.api import names
+from lws_sched.api import placement as api
+from lws_sched.api.core import Pod, StatefulSet
+from lws_sched.api.lws import LeaderWorkerSet
+from lws_sched.api.meta import split_key
+from lws_sched.api.placement import GroupPlacement
+from lws_sched.core import revision
+from lws_sched.extender import life, wanted
+from lws_sched.extender.barrier import Barrier
+from lws_sched.extender.commit import Committer
+from lws_sched.extender.ledger import Ledger
+from lws_sched.extender.life import View
+from lws_sched.extender.records import RecordStore, Stamp
+from lws_sched.extender.shapes import AdmittedShapes
+from lws_sched.extender.wanted import WantedGroup
+from lws_sched.kube.port import Informer, Runtime
+
+BY_GROUP = "group"
+BY_SET = "set"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The informers that the planner reads."""
+
+    sets: Informer[LeaderWorkerSet]
+    stateful_sets: Informer[StatefulSet]
+    pods: Informer[Pod]
+    records: Informer[GroupPlacement]
+
+
+@dataclass
+class Observer:
+    """Makes views of groups. Groups are named by key, `namespace/leader`."""
+
+    runtime: Runtime
+    sources: Sources
+    ledger: Ledger
+    records: RecordStore
+    committer: Committer
+    barrier: Barrier
+    shapes: AdmittedShapes = field(init=False)
+    _revisions: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Generation and revision hash by the set's UID."""
+
+    def __post_init__(self) -> None:
+        self.shapes = AdmittedShapes(self.runtime)
+
+    def stamp(self) -> Stamp:
+        return Stamp(self.runtime.epoch(), self.runtime.clock.now())
+
+    def view(self, group: str) -> View:
+        record = self.records.get(group)
+        if record is None or record.status.state != api.COMMITTED:
+            self.committer.forget(group)
+        return View(
+            record=record,
+            wanted=self._wanted(group),
+            pods=self._members(group),
+            is_healthy=self.ledger.is_healthy,
+            stamp=self.stamp(),
+            committing=self.committer.is_committing(group),
+            posted=record is not None and self.committer.has_posted(record),
+            held=self.barrier.held(group),
+        )
+
+    def may_be_wanted(self, group: str) -> bool:
+        """Whether the group's set wants it, or is not known yet: it is about to be, as its pods cannot come before."""
+        namespace, leader = split_key(group)
+        parts = names.parent_and_ordinal(leader)
+        is_known = parts is not None and self.sources.sets.get(namespace, parts[0]) is not None
+        return not is_known or self._set_of(group) is not None
+
+    def leader_replicas(self, lws: LeaderWorkerSet) -> int | None:
+        leaders = self.sources.stateful_sets.get(lws.metadata.namespace, lws.metadata.name)
+        return leaders.spec.replicas if leaders else None
+
+    def shaped(self, group: WantedGroup, record: GroupPlacement | None) -> WantedGroup:
+        """The group with the shapes of its members. A group of an older revision keeps the sizes it was placed with.
+
+        Raises what the API server answers when it cannot say now.
+        """
+        found = self._set_of(group.key)
+        if found is None:
+            return group
+        lws, _ = found
+        shapes = self.shapes.of(lws)
+        if record is not None and group.revision != self._revision(lws) and record.spec.revision == group.revision:
+            leader, worker = (tuple(sorted(each.requests.items())) for each in (record.spec.leader, record.spec.worker))
+            shapes = replace(
+                shapes,
+                leader=replace(shapes.leader, requests=leader),
+                worker=replace(shapes.worker, requests=worker),
+            )
+        return replace(group, shapes=shapes)
+
+    def _set_of(self, group: str) -> tuple[LeaderWorkerSet, int] | None:
+        """The LeaderWorkerSet that wants this group, and the group's index."""
+        namespace, leader = split_key(group)
+        parts = names.parent_and_ordinal(leader)
+        lws = self.sources.sets.get(namespace, parts[0]) if parts else None
+        if lws is None or parts is None or not wanted.is_ours(lws) or lws.metadata.deletion_timestamp:
+            return None
+        if wanted.unsupported(lws) or parts[1] >= wanted.group_count(lws, self.leader_replicas(lws)):
+            return None
+        return lws, parts[1]
+
+    def _wanted(self, group: str) -> WantedGroup | None:
+        """The group as its set wants it now; where it has a leader, of that leader's revision and size."""
+        found = self._set_of(group)
+        if found is None:
+            return None
+        lws, index = found
+        leader = self.sources.pods.get(*split_key(group))
+        current, size = self._revision(lws), lws.spec.leader_worker_template.size
+        if leader is not None and not life.is_leaving(leader):
+            return wanted.wanted_group(
+                lws, index, revision=life.revision_of(leader) or current, size=life.size_of(leader) or size
+            )
+        return wanted.wanted_group(lws, index, revision=current, size=size)
+
+    def _revision(self, lws: LeaderWorkerSet) -> str:
+        """The hash that new members of the set will carry, worked out once per generation."""
+        meta = lws.metadata
+        known = self._revisions.get(meta.uid)
+        if known is None or known[0] != meta.generation:
+            known = self._revisions[meta.uid] = (meta.generation, revision.key(revision.data(lws)))
+        return known[1]
+
+    def _members(self, group: str) -> Mapping[int, Pod]:
+        """The pods of a group by worker index; a pod whose name does not fit its labels is nobody's member."""
+        _, leader = split_key(group)
+        found: dict[int, Pod] = {}
+        for pod in self.sources.pods.by_index(BY_GROUP, group):
+            index = pod.metadata.labels.get(names.WORKER_INDEX, "")
+            if index.isdigit() and pod.metadata.name == names.member_name(leader, int(index)):
+                found[int(index)] = pod
+        return found
