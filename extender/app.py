@@ -14,7 +14,7 @@ from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
 from lws_sched.extender.barrier import Barrier
 from lws_sched.extender.commit import Committer
 from lws_sched.extender.effects import Effects
-from lws_sched.extender.ledger import Ledger, tenant_of
+from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.notices import GroupNotices, Notices
 from lws_sched.extender.observer import BY_GROUP, BY_SET, Observer, Sources
 from lws_sched.extender.planner import Planner
@@ -22,6 +22,7 @@ from lws_sched.extender.pod_hook import PATIENCE_SECONDS, Arrivals, PodHook
 from lws_sched.extender.records import RecordStore
 from lws_sched.extender.stages import is_member
 from lws_sched.extender.verbs import Verbs
+from lws_sched.intake.standing import tenant_of
 from lws_sched.kube.port import Change, Runtime
 
 BY_NODE = "node"

@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lws_sched.api import names
 from lws_sched.api import placement as api
 from lws_sched.api.core import Node, Pod
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
-from lws_sched.api.quantity import Resources, amounts
+from lws_sched.api.quantity import Resources
+from lws_sched.intake.standing import Held, held_slots, node_state, standing_node, tenant_of
 from lws_sched.kube.port import Change
-from lws_sched.placement import Fleet, NodeState, Snapshot, Taint, Tenant, pod_requests
+from lws_sched.placement import Fleet, Snapshot, pod_requests
 
 
 @dataclass(frozen=True)
@@ -34,16 +34,6 @@ class Slot:
     node: str
     open: bool
     """Whether members may use it: not while its group is being aborted."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """A slot as the ledger charges it."""
-
-    pod: str
-    node: str
-    requests: Mapping[str, int]
-    tenant: Tenant
 
 
 class Ledger:
@@ -81,7 +71,7 @@ class Ledger:
 
     def pod_changed(self, change: Change[Pod]) -> bool:
         """Take in a pod event; True where it freed room."""
-        before, after = _standing(change.old), _standing(change.new)
+        before, after = standing_node(change.old), standing_node(change.new)
         same = change.old is not None and change.new is not None and _uid(change.old) == _uid(change.new)
         if before == after and same:
             return False
@@ -229,61 +219,12 @@ class Ledger:
             self._slots[each.pod] = Slot(group=key, index=index, node=each.node, open=is_open)
 
 
-def held_slots(record: GroupPlacement) -> tuple[Held, ...]:
-    """What a record takes: nothing while Waiting, else one slot per member in worker-index order."""
-    if record.status.state not in api.HOLDING:
-        return ()
-    meta, spec = record.metadata, record.spec
-    tenant = Tenant(group=key_of(record), namespace=meta.namespace, exclusive=spec.exclusive_key)
-    return tuple(
-        Held(
-            pod=f"{meta.namespace}/{names.member_name(meta.name, index)}",
-            node=node,
-            requests=(spec.worker if index else spec.leader).requests,
-            tenant=tenant,
-        )
-        for index, node in enumerate(record.status.slots)
-    )
-
-
-def tenant_of(pod: Pod) -> Tenant | None:
-    """The group whose member a pod is, for exclusive topologies; None for a pod of no group."""
-    labels = pod.metadata.labels
-    set_name, group = labels.get(names.SET_NAME), labels.get(names.GROUP_INDEX, "")
-    if not set_name or not group.isdigit():
-        return None
-    return Tenant(
-        group=f"{pod.metadata.namespace}/{names.leader_name(set_name, int(group))}",
-        namespace=pod.metadata.namespace,
-        exclusive=pod.metadata.annotations.get(names.EXCLUSIVE_TOPOLOGY, ""),
-    )
-
-
-def node_state(node: Node) -> NodeState:
-    """The node as placement sees it; a NotReady, cordoned or leaving node takes no new pods."""
-    ready = any(each.type == "Ready" and each.status == "True" for each in node.status.conditions)
-    return NodeState(
-        name=node.metadata.name,
-        labels=node.metadata.labels,
-        allocatable=amounts(node.status.allocatable),
-        taints=tuple(Taint(key=each.key, value=each.value, effect=each.effect) for each in node.spec.taints),
-        schedulable=ready and not node.spec.unschedulable and not node.metadata.deletion_timestamp,
-    )
-
-
 def lacks(requests: Resources, room: Resources) -> str:
     """The first resource, by name, that `room` has too little of; "" where all fits. A pod takes one of `pods`."""
     for resource, wanted in sorted({**requests, "pods": 1}.items()):
         if wanted > 0 and wanted > room.get(resource, 0):
             return resource
     return ""
-
-
-def _standing(pod: Pod | None) -> str:
-    """The node that a pod takes room on: not once all its containers have ended."""
-    if pod is None or pod.status.phase in ("Succeeded", "Failed"):
-        return ""
-    return pod.spec.node_name
 
 
 def _uid(pod: Pod) -> str:

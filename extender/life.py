@@ -26,7 +26,7 @@ from lws_sched.api.timestamps import seconds_of
 from lws_sched.extender import records
 from lws_sched.extender.records import Stamp
 from lws_sched.extender.stages import is_leader_first
-from lws_sched.extender.wanted import MemberShapes, WantedGroup
+from lws_sched.intake.wanted import MemberShapes, WantedGroup
 from lws_sched.placement import shape_of
 
 NO_POD_SECONDS = 30.0

@@ -16,7 +16,7 @@ from lws_sched.api import placement as api
 from lws_sched.api.core import NODE, POD, Node, Pod
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.placement import GroupPlacement
-from lws_sched.extender.wanted import WantedGroup
+from lws_sched.intake.wanted import WantedGroup
 from lws_sched.kube.port import Change, Informer, Runtime
 from lws_sched.placement import Refused, resolve
 

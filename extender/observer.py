@@ -15,14 +15,15 @@ from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import split_key
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.core import revision
-from lws_sched.extender import life, wanted
+from lws_sched.extender import life
 from lws_sched.extender.barrier import Barrier
 from lws_sched.extender.commit import Committer
 from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.life import View
 from lws_sched.extender.records import RecordStore, Stamp
 from lws_sched.extender.shapes import AdmittedShapes
-from lws_sched.extender.wanted import WantedGroup
+from lws_sched.intake import wanted
+from lws_sched.intake.wanted import WantedGroup
 from lws_sched.kube.port import Informer, Runtime
 
 BY_GROUP = "group"

@@ -17,7 +17,7 @@ from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.notices import GroupNotices
 from lws_sched.extender.observer import Observer
 from lws_sched.extender.records import RecordStore
-from lws_sched.extender.wanted import WantedGroup
+from lws_sched.intake.wanted import WantedGroup
 from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from lws_sched.kube.port import Informer, Runtime
 from lws_sched.placement import Budget, Decision, GroupRequest, Placed, Refused, plan

@@ -18,11 +18,12 @@ from lws_sched.api import names
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import split_key
 from lws_sched.api.quantity import InvalidQuantity
-from lws_sched.extender import life, wanted
+from lws_sched.extender import life
 from lws_sched.extender.effects import Effects
 from lws_sched.extender.notices import GroupNotices, Notices
 from lws_sched.extender.observer import BY_SET, Observer
 from lws_sched.extender.placing import Placing, Seeker
+from lws_sched.intake import wanted
 from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict
 from lws_sched.kube.port import Queue, Runtime
 

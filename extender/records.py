@@ -20,7 +20,7 @@ from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.meta import Meta, OwnerReference
 from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement, GroupPlacementSpec, GroupPlacementStatus
 from lws_sched.api.timestamps import micro_time, seconds_of
-from lws_sched.extender.wanted import WantedGroup
+from lws_sched.intake.wanted import WantedGroup
 from lws_sched.kube.errors import NotFound
 from lws_sched.kube.port import Cluster, Informer
 from lws_sched.placement import Placed, PodShape, Refused

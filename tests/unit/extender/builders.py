@@ -16,7 +16,7 @@ from lws_sched.api.timestamps import micro_time
 from lws_sched.extender import records
 from lws_sched.extender.life import View
 from lws_sched.extender.records import Stamp
-from lws_sched.extender.wanted import Ask, MemberShapes, WantedGroup
+from lws_sched.intake.wanted import Ask, MemberShapes, WantedGroup
 from lws_sched.placement import PodShape
 
 NOW = 1_000_000.0

@@ -1,0 +1,73 @@
+"""Who takes room where: nodes, bound pods and held slots, as the placement engine counts them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lws_sched.api import names
+from lws_sched.api import placement as api
+from lws_sched.api.core import Node, Pod
+from lws_sched.api.meta import key_of
+from lws_sched.api.placement import GroupPlacement
+from lws_sched.api.quantity import amounts
+from lws_sched.placement import NodeState, Taint, Tenant
+
+
+@dataclass(frozen=True)
+class Held:
+    """A slot that a record holds: its member takes this room, whether it stands there yet or not."""
+
+    pod: str
+    node: str
+    requests: Mapping[str, int]
+    tenant: Tenant
+
+
+def held_slots(record: GroupPlacement) -> tuple[Held, ...]:
+    """What a record takes: nothing while Waiting, else one slot per member in worker-index order."""
+    if record.status.state not in api.HOLDING:
+        return ()
+    meta, spec = record.metadata, record.spec
+    tenant = Tenant(group=key_of(record), namespace=meta.namespace, exclusive=spec.exclusive_key)
+    return tuple(
+        Held(
+            pod=f"{meta.namespace}/{names.member_name(meta.name, index)}",
+            node=node,
+            requests=(spec.worker if index else spec.leader).requests,
+            tenant=tenant,
+        )
+        for index, node in enumerate(record.status.slots)
+    )
+
+
+def tenant_of(pod: Pod) -> Tenant | None:
+    """The group whose member a pod is, for exclusive topologies; None for a pod of no group."""
+    labels = pod.metadata.labels
+    set_name, group = labels.get(names.SET_NAME), labels.get(names.GROUP_INDEX, "")
+    if not set_name or not group.isdigit():
+        return None
+    return Tenant(
+        group=f"{pod.metadata.namespace}/{names.leader_name(set_name, int(group))}",
+        namespace=pod.metadata.namespace,
+        exclusive=pod.metadata.annotations.get(names.EXCLUSIVE_TOPOLOGY, ""),
+    )
+
+
+def node_state(node: Node) -> NodeState:
+    """The node as placement sees it; a NotReady, cordoned or leaving node takes no new pods."""
+    ready = any(each.type == "Ready" and each.status == "True" for each in node.status.conditions)
+    return NodeState(
+        name=node.metadata.name,
+        labels=node.metadata.labels,
+        allocatable=amounts(node.status.allocatable),
+        taints=tuple(Taint(key=each.key, value=each.value, effect=each.effect) for each in node.spec.taints),
+        schedulable=ready and not node.spec.unschedulable and not node.metadata.deletion_timestamp,
+    )
+
+
+def standing_node(pod: Pod | None) -> str:
+    """The node that a pod takes room on: not once all its containers have ended."""
+    if pod is None or pod.status.phase in ("Succeeded", "Failed"):
+        return ""
+    return pod.spec.node_name
