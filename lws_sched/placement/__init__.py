@@ -28,6 +28,7 @@ from lws_sched.placement.explain import Diagnosis, diagnose
 from lws_sched.placement.fleet import Fleet
 from lws_sched.placement.node import NodeFacts, NodeState, Taint, Tenant
 from lws_sched.placement.plan import plan
+from lws_sched.placement.preempt import Eviction, preempt
 from lws_sched.placement.request import (
     Amounts,
     Budget,
@@ -42,13 +43,16 @@ from lws_sched.placement.request import (
 from lws_sched.placement.shape import pod_requests, shape_of
 from lws_sched.placement.snapshot import Snapshot
 from lws_sched.placement.topology import LEVELS, Level, UnknownLevel, levels_on, resolve
+from lws_sched.placement.victims import Cost, Victim
 
 __all__ = [
     "Amounts",
     "BatchAnswer",
     "Budget",
+    "Cost",
     "Decision",
     "Diagnosis",
+    "Eviction",
     "Fleet",
     "GroupRequest",
     "LEVELS",
@@ -64,11 +68,13 @@ __all__ = [
     "Tenant",
     "Toleration",
     "UnknownLevel",
+    "Victim",
     "diagnose",
     "levels_on",
     "pod_requests",
     "plan",
     "plan_together",
+    "preempt",
     "resolve",
     "shape_of",
     "violations",
