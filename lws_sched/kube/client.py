@@ -23,10 +23,11 @@ from lws_sched.kube import answers, request
 from lws_sched.kube.backoff import Backoff
 from lws_sched.kube.config import connect
 from lws_sched.kube.errors import ApiError, Gone, Invalid, Unavailable
+from lws_sched.kube.http1 import Answer
 from lws_sched.kube.port import Body, PatchOperation
 from lws_sched.kube.request import Deletion, Request
 from lws_sched.kube.store import Listing, WatchEvent, version_of
-from lws_sched.kube.transport import Answer, Stream, Transport
+from lws_sched.kube.transport import Stream, Transport
 
 log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Object)
@@ -216,7 +217,7 @@ class Watch(Generic[T]):
 
 def _seconds_to_come_back(asked: Request, answer: Answer) -> float | None:
     """How long to wait before the same request may be sent again; None where it may not be."""
-    header = answer.headers.get("Retry-After", "")
+    header = answer.headers.get("retry-after", "")
     wished = float(header) if header.isdigit() else None
     if answer.status == 429:
         return wished

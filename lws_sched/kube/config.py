@@ -1,7 +1,7 @@
 """Where the API server is and how to speak to it: address, TLS, credentials, connection pool.
 
 The client library does what is hard to get right here: kubeconfig files, in-cluster service accounts, exec plugins,
-token refresh, proxies. Its pool of connections is then used directly, and none of its models. It is imported when a
+token refresh, proxies. Its pool then opens the connections, and none of its models is used. It is imported when a
 connection is first asked for, because importing it takes half a second.
 
 Connections have Nagle's algorithm off and TCP keep-alive on, so that a watch whose peer vanished is noticed.
@@ -17,12 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import urllib3
-
 from lws_sched.kube.errors import Unavailable
-
-POOL_SIZE = 128
-"""Connections kept open. More may be in use at once; those are closed after use."""
+from lws_sched.kube.http1 import Wires
 
 TOKEN_SECONDS = 1.0
 """How long a token is used before the library is asked for it again, which costs as much as sending a request."""
@@ -37,8 +33,7 @@ class Connection:
     """`authorization` gives the Authorization header for a request made now, refreshing an expired token first; it
     raises Unavailable where that fails."""
 
-    base_url: str
-    pool: urllib3.PoolManager
+    wires: Wires
     authorization: Callable[[], str | None]
 
 
@@ -50,11 +45,12 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Connec
     from kubernetes import client
 
     configuration = client.Configuration()
-    configuration.connection_pool_maxsize = POOL_SIZE
     configuration.keep_alive = True
     _load(configuration, kubeconfig, context)
-    pool = client.rest.RESTClientObject(configuration).pool_manager
-    return Connection(configuration.host.rstrip("/"), pool, _authorization(configuration))
+    if configuration.proxy and not configuration.host.startswith("https:"):
+        raise ConfigError(f"{configuration.host} cannot be reached through a proxy, as it is not an https address")
+    manager = client.rest.RESTClientObject(configuration).pool_manager
+    return Connection(Wires(manager, configuration.host), _authorization(configuration))
 
 
 def _load(configuration: Any, kubeconfig: str | None, context: str | None) -> None:

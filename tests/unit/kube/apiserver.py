@@ -17,6 +17,7 @@ import urllib3
 
 from lws_sched.kube.client import Client
 from lws_sched.kube.config import Connection
+from lws_sched.kube.http1 import Wires
 from lws_sched.kube.transport import Transport
 
 
@@ -52,6 +53,11 @@ class ScriptedServer(ThreadingHTTPServer):
         self.asked: list[Asked] = []
         self.closing = threading.Event()
         self.sleeps: list[float] = []
+        self.connections = 0
+
+    def get_request(self) -> tuple[Any, Any]:
+        self.connections += 1
+        return super().get_request()
 
     @property
     def url(self) -> str:
@@ -129,7 +135,7 @@ def serving(script: Script) -> Iterator[ScriptedServer]:
 
 def client_of(url: str, sleeps: list[float]) -> Client:
     """A client whose pauses between attempts are noted instead of waited."""
-    connection = Connection(url, urllib3.PoolManager(maxsize=8), lambda: "Bearer secret")
+    connection = Connection(Wires(urllib3.PoolManager(), url), lambda: "Bearer secret")
     return Client(Transport(connection, "lws-sched-test/1"), sleep=sleeps.append, random=Random(1))
 
 

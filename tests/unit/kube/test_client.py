@@ -255,22 +255,6 @@ def test_a_watch_stopped_before_it_began_asks_nothing() -> None:
     assert server.asked == []
 
 
-def test_connections_are_kept() -> None:
-    ports: set[str] = set()
-
-    def script(asked: Asked) -> Reply:
-        ports.add(asked.headers["Host"])
-        return Reply(body=pod_json("a", 1))
-
-    with serving(script) as server:
-        client = server.client()
-        for _ in range(5):
-            client.get(POD, "ns", "a")
-        pool = client.transport.connection.pool.connection_from_url(server.url)
-        assert pool.num_connections == 1
-        assert pool.num_requests == 5
-
-
 def test_an_impatient_client_shares_the_connections() -> None:
     client = client_of("http://127.0.0.1:1", [])
     hasty = client.impatient(0.5)
