@@ -26,7 +26,7 @@ import numpy as np
 
 from lws_sched.placement.node import taken
 from lws_sched.placement.request import GroupRequest, PodShape
-from lws_sched.placement.room import NEVER, Asked, Room, room_for, usable, whole_need
+from lws_sched.placement.room import NEVER, Asked, Room, closed_to, room_for, whole_need
 from lws_sched.placement.snapshot import Snapshot, namespace_of
 from lws_sched.placement.table import Bools, Ints, Partition
 
@@ -86,7 +86,8 @@ class Model:
     def rooms(self) -> tuple[Room, ...]:
         """Per kind, the room on every node."""
         return tuple(
-            room_for(self.snapshot, kind.request, usable(self.snapshot, kind.request, kind.keys)) for kind in self.kinds
+            room_for(self.snapshot, kind.request, closed_to(self.snapshot, kind.request, kind.keys))
+            for kind in self.kinds
         )
 
     @cached_property

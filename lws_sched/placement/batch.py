@@ -178,7 +178,9 @@ class _Decide:
         if not self._alone(request):
             return Refused(request.key, cause.reason, cause.fix, "infeasible")
         reason = f"{cause.reason}, now that the groups before it have their places"
-        return Refused(request.key, reason, cause.fix, "infeasible" if self._proof == "optimal" else "undecided")
+        if self._proof == "optimal":
+            return Refused(request.key, reason, cause.fix, "infeasible")
+        return Refused(request.key, reason, cause.fix, "undecided", bound=request.size)
 
     def _cause(self, request: GroupRequest) -> Diagnosis:
         kind = kind_of(self._trial.snapshot, request)

@@ -1,7 +1,7 @@
 """The independent checker: whether a placement keeps every promise, decided from plain values alone.
 
 It shares no code with the search, so that one mistake cannot hide in both. It reads nodes as `NodeFacts` (before the
-placement), a request whose `required` and `exclusive` are label keys, and the placement; it answers one sentence per
+placement), a request whose topologies are label keys, and the placement; it answers one sentence per
 broken promise. `plan` runs it on every placement before it is returned; tests and tools may run it on anything.
 """
 
@@ -21,6 +21,7 @@ def violations(nodes: Iterable[NodeFacts], request: GroupRequest, placed: Placed
     if not found:
         found += _of_capacity(by_name, request, placed)
         found += _of_topology(by_name, request, placed)
+        found += _of_subgroups(by_name, request, placed)
         found += _of_neighbours(by_name, request, placed)
     return found
 
@@ -96,6 +97,33 @@ def _of_topology(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: 
             yield f"{request.key} is spread over {len(values)} domains of {key}"
 
 
+def _of_subgroups(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
+    """Members of a subgroup share its domains; exclusive ones are shared with no other subgroup."""
+    for key in sorted({request.subgroup_required, request.subgroup_exclusive} - {""}):
+        owners: dict[str, int] = {}
+        homes: dict[int, str] = {}
+        for index, name in enumerate(placed.slots):
+            subgroup, value = _subgroup(request, index), nodes[name].labels.get(key)
+            if subgroup is None:
+                continue
+            if value is None:
+                yield f"member {index} of {request.key}: node {name} lacks the label {key} of its subgroup's domain"
+            elif homes.setdefault(subgroup, value) != value:
+                yield f"subgroup {subgroup} of {request.key} is spread over several domains of {key}"
+            elif key == request.subgroup_exclusive and owners.setdefault(value, subgroup) != subgroup:
+                yield f"subgroups {owners[value]} and {subgroup} of {request.key} share {value}"
+
+
+def _subgroup(request: GroupRequest, index: int) -> int | None:
+    """The subgroup of a member, None for none; LeaderWorkerSet's own rule."""
+    size, excluded = request.subgroup_size, request.subgroup_policy == "LeaderExcluded"
+    if not size or (excluded and index == 0):
+        return None
+    if request.size % size != 0 and (request.size - 1) % size == 0:
+        return (index - 1) // size if index else 0
+    return index // size
+
+
 def _of_neighbours(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
     namespace = request.key.split("/")[0]
     for node in sorted(nodes.values(), key=lambda each: each.name):
@@ -106,3 +134,10 @@ def _of_neighbours(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed
                 value = node.labels.get(key)
                 if value is not None and any(nodes[name].labels.get(key) == value for name in placed.slots):
                     yield f"{request.key} and {tenant.group} share {value}, which one of them holds exclusively"
+            if tenant.subgroup < 0:
+                continue
+            members = [name for index, name in enumerate(placed.slots) if _subgroup(request, index) is not None]
+            for key in sorted({request.subgroup_exclusive, tenant.subgroup_exclusive} - {""}):
+                value = node.labels.get(key)
+                if value is not None and any(nodes[name].labels.get(key) == value for name in members):
+                    yield f"subgroups of {request.key} and {tenant.group} share {value}, which one holds exclusively"

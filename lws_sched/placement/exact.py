@@ -3,21 +3,26 @@
 The narrowest domain that takes the whole group wins: preferred levels first, then every known level from a single host
 up to what is required. Among the domains of a level the one with the least slack wins (best fit), then the one with
 the fewest members of other groups, then the first by value. An exclusive domain is chosen by its own slack first,
-since all that is left of it is lost to others of the namespace. A group that stood somewhere goes back there as far as
-it can (`sticky`).
+since all that is left of it is lost to others of the namespace. Subgroups stand to their inner domains as workers do
+to nodes (`subgroups`). A group that is to be spread goes first to those domains of the spread level that take it whole
+and hold the fewest groups of its LeaderWorkerSet; where none takes it whole, spreading is forgotten. A group that
+stood somewhere goes back there as far as it can (`sticky`).
 
 Exact: a group is refused only where no choice of nodes satisfies all that it asks for.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from lws_sched.placement import sticky, topology
 from lws_sched.placement.packing import pack
 from lws_sched.placement.request import GroupRequest, Placed
-from lws_sched.placement.room import Asked, Need, Room, asked, room_for, usable, whole_need
+from lws_sched.placement.room import Asked, Need, Room, asked, closed_to, room_for, whole_need
 from lws_sched.placement.snapshot import Snapshot
+from lws_sched.placement.subgroups import Nested, layout_of
 from lws_sched.placement.table import ABSENT, NODE_NAME, Bools, Ints, NodeTable, Partition
 from lws_sched.placement.topology import UnknownLevel
 
@@ -27,40 +32,97 @@ def search(snapshot: Snapshot, request: GroupRequest, within: Bools | None = Non
     keys = asked(snapshot.table, request)
     if isinstance(keys, UnknownLevel):
         return None
-    allowed = usable(snapshot, request, keys)
+    space = space_for(snapshot, request, keys)
+    if space is None:
+        return None
     if within is not None:
-        allowed &= within
+        space = space.within(within)
     slots: tuple[int, ...] | None = None
     if request.stay:
-        slots = sticky.settle(snapshot, request, keys, allowed)
+        slots = sticky.settle(snapshot, request, keys, space.room)
     if slots is None:
-        slots = _place(snapshot, keys, room_for(snapshot, request, allowed), whole_need(request))
+        slots = _place(snapshot, request, keys, space)
     return None if slots is None else _placed(snapshot.table, request, keys, slots)
 
 
-def _place(snapshot: Snapshot, keys: Asked, room: Room, need: Need) -> tuple[int, ...] | None:
+@dataclass(frozen=True, eq=False)
+class Flat:
+    """The room for a group without subgroups."""
+
+    table: NodeTable
+    room: Room
+    need: Need
+
+    def slack(self, partition: Partition) -> Ints:
+        """Per domain, how many more workers it could take than needed; negative where the group does not fit."""
+        return self.room.slack(partition, self.need)
+
+    def within(self, mask: Bools) -> Flat:
+        return Flat(self.table, self.room.within(mask), self.need)
+
+    def pack(self, nodes: Ints, levels: tuple[str, ...]) -> tuple[int, ...]:
+        """A node position per member, by worker index, on nodes of one domain, which has room."""
+        return pack(self.table, self.room, nodes, self.need, levels)
+
+
+Space = Flat | Nested
+
+
+def space_for(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Space | None:
+    """The room for the group as it asks for it; None where its members cannot be divided into subgroups."""
+    room = room_for(snapshot, request, closed_to(snapshot, request, keys))
+    if not keys.inner:
+        return Flat(snapshot.table, room, whole_need(request))
+    layout = layout_of(request)
+    return None if layout is None else Nested(snapshot.table, room, keys, layout)
+
+
+def _place(snapshot: Snapshot, request: GroupRequest, keys: Asked, space: Space) -> tuple[int, ...] | None:
     table = snapshot.table
     base = table.partition(keys.base)
-    slack = room.slack(base, need)
-    if not (slack >= 0).any():
+    if not (space.slack(base) >= 0).any():
         return None
+    if keys.spread:
+        space = _least_crowded(snapshot, request, keys, space)
+    slack = space.slack(base)
     narrow_down = tuple(reversed(table.levels))
     for level in keys.preferred:
         part = table.partition((*keys.base, level))
         outer = slack[base.codes[part.order[part.starts]]] if keys.exclusive else None
-        domain = _best(snapshot, part, room.slack(part, need), outer)
+        domain = _best(snapshot, part, space.slack(part), outer)
         if domain is not None:
-            return pack(table, room, part.members(domain), need, narrow_down)
+            return space.pack(part.members(domain), narrow_down)
     if keys.exclusive:
-        room = room.within(base.codes == _best(snapshot, base, slack, None))
+        space = space.within(base.codes == _best(snapshot, base, slack, None))
     for level in table.levels:
         part = table.partition((*keys.base, level))
-        domain = _best(snapshot, part, room.slack(part, need), None)
+        domain = _best(snapshot, part, space.slack(part), None)
         if domain is not None:
-            return pack(table, room, part.members(domain), need, narrow_down)
-    domain = _best(snapshot, base, room.slack(base, need), None)
+            return space.pack(part.members(domain), narrow_down)
+    domain = _best(snapshot, base, space.slack(base), None)
     assert domain is not None
-    return pack(table, room, base.members(domain), need, narrow_down)
+    return space.pack(base.members(domain), narrow_down)
+
+
+def _least_crowded(snapshot: Snapshot, request: GroupRequest, keys: Asked, space: Space) -> Space:
+    """The room in those domains of the spread level that take the group whole beside the fewest groups of its set."""
+    column = snapshot.table.column(keys.spread)
+    part = snapshot.table.partition((*keys.base, keys.spread))
+    fitting = np.flatnonzero(space.slack(part) >= 0)
+    if not len(fitting):
+        return space
+    crowd = groups_by_domain(snapshot, request, keys.spread)
+    codes = column.codes[part.order[part.starts[fitting]]]
+    return space.within(column.marked(codes[crowd[codes] == crowd[codes].min()]))
+
+
+def groups_by_domain(snapshot: Snapshot, request: GroupRequest, key: str) -> Ints:
+    """By value of a label, how many other groups of the request's LeaderWorkerSet have members there."""
+    column, tenancy = snapshot.table.column(key), snapshot.tenancy
+    entries = tenancy.of_set(request.key)
+    codes = column.codes[tenancy.positions[entries]]
+    pairs = np.unique(np.stack([tenancy.groups[entries], codes])[:, codes != ABSENT], axis=1)
+    return np.bincount(pairs[1], minlength=len(column.values))
 
 
 def _best(snapshot: Snapshot, part: Partition, slack: Ints, outer: Ints | None) -> int | None:
@@ -80,7 +142,7 @@ def _best(snapshot: Snapshot, part: Partition, slack: Ints, outer: Ints | None) 
 def _placed(table: NodeTable, request: GroupRequest, keys: Asked, slots: tuple[int, ...]) -> Placed:
     key, value = _domain(table, keys, slots)
     names = tuple(table.names[slot] for slot in slots)
-    return Placed(key=request.key, slots=names, domain_key=key, domain_value=value, proof="exact")
+    return Placed(request.key, names, key, value, "exact", value=request.size, bound=request.size)
 
 
 def _domain(table: NodeTable, keys: Asked, slots: tuple[int, ...]) -> tuple[str, str]:

@@ -19,9 +19,9 @@ from lws_sched.placement import topology, wording
 from lws_sched.placement.eligibility import affine, eligible, repelling, selected
 from lws_sched.placement.exact import search
 from lws_sched.placement.request import GroupRequest, PodShape
-from lws_sched.placement.room import NEVER, Asked, Need, Room, asked, avoided, barred, barring, room_for, whole_need
+from lws_sched.placement.room import NEVER, Asked, Need, Room, asked, avoided, barring, closed_to, room_for, whole_need
 from lws_sched.placement.snapshot import Snapshot, namespace_of
-from lws_sched.placement.table import Bools, Ints, Partition
+from lws_sched.placement.table import Ints, Partition
 from lws_sched.placement.topology import UnknownLevel
 
 
@@ -180,7 +180,7 @@ class _Case:
         if closed is not None:
             return closed
         empty = self.snapshot.emptied(np.arange(len(self.snapshot.table)))
-        could = self._room(empty, np.zeros(len(self.snapshot.table), dtype=np.bool_))
+        could = self._room(empty)
         slack = could.slack(self._base, self._need)
         if not (slack >= 0).any():
             return self._too_large(could)
@@ -194,8 +194,8 @@ class _Case:
     def _need(self) -> Need:
         return whole_need(self.request)
 
-    def _room(self, snapshot: Snapshot, closed: Bools) -> Room:
-        return room_for(snapshot, self.request, snapshot.schedulable & ~closed & ~avoided(snapshot.table, self.request))
+    def _room(self, snapshot: Snapshot) -> Room:
+        return room_for(snapshot, self.request, closed_to(snapshot, self.request, self.keys))
 
     def _closed(self) -> Diagnosis | None:
         """Other groups of the namespace hold every domain that has room."""
@@ -204,8 +204,7 @@ class _Case:
         placed = search(nobody, self.request)
         if placed is None:
             return None
-        closed = barred(self.snapshot, self.request, self.keys)
-        room = self._room(nobody, np.zeros_like(closed))
+        room = self._room(nobody)
         roomy = int((room.slack(self._base, self._need) >= 0).sum())
         slots = np.array([self.snapshot.table.position[node] for node in placed.slots], dtype=np.int64)
         groups = tuple(tenancy.group_names(barring(self.snapshot, self.request, self.keys, slots)))
@@ -235,10 +234,10 @@ class _Case:
 
     def _too_full(self, empty_slack: Ints) -> Diagnosis:
         """It would fit, were there not others."""
-        closed = barred(self.snapshot, self.request, self.keys)
-        if (closed | (self._base.codes < 0)).all():
-            closed[:] = False
-        now = self._room(self.snapshot, closed)
+        closed = closed_to(self.snapshot, self.request, self.keys)
+        if closed is not None and (closed.to_leader | (self._base.codes < 0)).all():
+            closed = None
+        now = room_for(self.snapshot, self.request, closed)
         best = int(np.argmax(np.where(empty_slack >= 0, now.slack(self._base, self._need), -2 * NEVER)))
         nodes = self._to_empty(best, now)
         wider_fix, wider = self._wider()
@@ -263,7 +262,7 @@ class _Case:
         most room, as many as it takes."""
         snapshot, members = self.snapshot, self._base.members(domain)
         bars = np.unique(snapshot.tenancy.positions[barring(snapshot, self.request, self.keys, members)])
-        empty = self._room(snapshot.emptied(members), np.zeros(len(snapshot.table), dtype=np.bool_))
+        empty = room_for(snapshot.emptied(members), self.request, None)
         members = members[~np.isin(members, bars)]
         fits_leader = (empty.loss[members] < NEVER).astype(np.int64) - (now.loss[members] < NEVER)
         gain = empty.workers[members] - now.workers[members]

@@ -16,17 +16,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from lws_sched.api.quantity import Resources
+from lws_sched.placement.lineage import Lineage
 from lws_sched.placement.node import PODS, NodeState, Tenant, natural_key, taken
-from lws_sched.placement.snapshot import Snapshot, Tenancy
-from lws_sched.placement.table import ABSENT, Ints, NodeTable
+from lws_sched.placement.snapshot import COLUMNS, Snapshot, Tenancy
+from lws_sched.placement.table import Ints, NodeTable
 
 _ROOM = 64
+_LONGEST_LOG = 100_000
+"""Changes told of one by one; then what was worked out so far is forgotten."""
 
 
 @dataclass(frozen=True)
 class _Charge:
     node: str
-    row: int
     amounts: tuple[tuple[int, int], ...]
     """(resource row, amount) pairs."""
 
@@ -39,7 +41,8 @@ class Fleet:
         """Grows with every change."""
         self._nodes: dict[str, NodeState] = {}
         self._rows: dict[str, int] = {}
-        """Column of the matrix for every node that is known or charged."""
+        """Column of the matrix for every node that is known or charged. While there is a table, known nodes have the
+        first columns, in its order."""
         self._spare: list[int] = []
         self._charged: Counter[str] = Counter()
         self._resources: dict[str, int] = {PODS: 0}
@@ -50,9 +53,7 @@ class Fleet:
         self._tenants = _TenantRoll()
         self._keys: Counter[str] = Counter()
         self._table: NodeTable | None = None
-        self._order: Ints = np.zeros(0, dtype=np.int64)
-        self._places: Ints = np.zeros(0, dtype=np.int64)
-        """Position in name order by row; ABSENT for rows of unknown nodes."""
+        self._lineage = Lineage()
 
     # --- events ------------------------------------------------------------------------------------------------------
 
@@ -62,7 +63,7 @@ class Fleet:
         row = self._row(node.name)
         self._nodes[node.name] = node
         self._schedulable[row] = node.schedulable
-        self.version += 1
+        self._changed(row)
         if before is not None and _fixed(before) == _fixed(node):
             return
         self._allocate(row, before, -1)
@@ -86,25 +87,26 @@ class Fleet:
         self.release(owner)
         row = self._row(node)
         amounts = tuple((self._resource(each), amount) for each, amount in taken(requests).items())
-        charge = _Charge(node, row, amounts)
+        charge = _Charge(node, amounts)
         for resource, amount in charge.amounts:
             self._free[resource, row] -= amount
         self._owners[owner] = charge
         self._charged[node] += 1
         if tenant is not None:
             self._tenants.add(owner, row, tenant)
-        self.version += 1
+        self._changed(row)
 
     def release(self, owner: str) -> None:
         """Take back a charge; unknown owners are ignored."""
         charge = self._owners.pop(owner, None)
         if charge is None:
             return
+        row = self._rows[charge.node]
         for resource, amount in charge.amounts:
-            self._free[resource, charge.row] += amount
+            self._free[resource, row] += amount
         self._tenants.remove(owner)
         self._charged[charge.node] -= 1
-        self.version += 1
+        self._changed(row)
         self._give_back(charge.node)
 
     # --- readers -----------------------------------------------------------------------------------------------------
@@ -124,26 +126,40 @@ class Fleet:
     def snapshot(self) -> Snapshot:
         """The fleet as it is now; later events do not change it."""
         table = self._table or self._make_table()
-        used = len(self._resources)
+        nodes = len(table)
         return Snapshot(
             table=table,
             resources=dict(self._resources),
-            free=np.take(self._free[:used], self._order, axis=1),
-            schedulable=self._schedulable[self._order],
-            tenancy=self._tenants.tenancy(self._places),
+            free=self._free[: len(self._resources), :nodes].copy(),
+            schedulable=self._schedulable[:nodes].copy(),
+            tenancy=self._tenants.tenancy(nodes),
             version=self.version,
-        )
+        ).along(self._lineage, len(self._lineage.log))
 
     # --- rows --------------------------------------------------------------------------------------------------------
 
+    def _changed(self, row: int) -> None:
+        self.version += 1
+        if len(self._lineage.log) >= _LONGEST_LOG:
+            self._lineage = Lineage()
+        if self._table is not None and row < len(self._table):
+            self._lineage.log.append(row)
+
     def _make_table(self) -> NodeTable:
+        """Sort the known nodes into the first columns, and start a new lineage for their new positions."""
         nodes = self.nodes()
-        rows = [self._rows[node.name] for node in nodes]
-        self._order = np.array(rows, dtype=np.int64)
-        self._places = np.full(self._free.shape[1], ABSENT, dtype=np.int64)
-        self._places[self._order] = np.arange(len(rows))
-        allocatable = np.take(self._allocatable[: len(self._resources)], self._order, axis=1)
+        names = [*(node.name for node in nodes), *(name for name in self._rows if name not in self._nodes)]
+        before = [self._rows[name] for name in names]
+        for matrix in (self._free, self._allocatable):
+            matrix[:, : len(before)] = matrix[:, before]
+            matrix[:, len(before) :] = 0
+        self._schedulable[: len(before)] = self._schedulable[before]
+        self._tenants.move(np.array(before, dtype=np.int64), self._free.shape[1])
+        self._rows = {name: row for row, name in enumerate(names)}
+        self._spare = []
+        self._lineage = Lineage()
         keys = {key for key, count in self._keys.items() if count > 0}
+        allocatable = self._allocatable[: len(self._resources), : len(nodes)].copy()
         self._table = NodeTable(nodes, keys, allocatable)
         return self._table
 
@@ -186,25 +202,25 @@ class Fleet:
         self._free = np.hstack([self._free, np.zeros_like(self._free)])
         self._allocatable = np.hstack([self._allocatable, np.zeros_like(self._allocatable)])
         self._schedulable = np.concatenate([self._schedulable, np.zeros(size, dtype=np.bool_)])
-        self._places = np.concatenate([self._places, np.full(2 * size - len(self._places), ABSENT, dtype=np.int64)])
 
 
 class _TenantRoll:
     """Whose charges stand on which row: entries without gaps, so that a copy is a slice."""
 
     def __init__(self) -> None:
-        self._entries: Ints = np.zeros((4, _ROOM), dtype=np.int64)
-        """Rows: the fleet's row, namespace, group and exclusive key, all numbers."""
+        self._entries: Ints = np.zeros((COLUMNS, _ROOM), dtype=np.int64)
+        """Columns as in `Tenancy`, with the fleet's rows as positions."""
         self._owners: list[str] = []
         self._entry_of: dict[str, int] = {}
         self._namespaces: dict[str, int] = {}
-        self._exclusives: dict[str, int] = {}
+        self._keys: dict[str, int] = {}
         self._groups: dict[str, int] = {}
         self._members: Counter[str] = Counter()
         self._group_of: dict[str, str] = {}
         self._next_group = 0
         """Never used twice, so that an old snapshot cannot take one group for another."""
         self._frozen_groups: Mapping[str, int] | None = None
+        self._frozen: Tenancy | None = None
 
     def add(self, owner: str, row: int, tenant: Tenant) -> None:
         entry = len(self._owners)
@@ -215,17 +231,24 @@ class _TenantRoll:
             self._next_group += 1
             self._frozen_groups = None
         self._members[tenant.group] += 1
-        namespace = self._namespaces.setdefault(tenant.namespace, len(self._namespaces))
-        exclusive = self._exclusives.setdefault(tenant.exclusive, len(self._exclusives))
-        self._entries[:, entry] = (row, namespace, self._groups[tenant.group], exclusive)
+        self._entries[:, entry] = (
+            row,
+            self._namespaces.setdefault(tenant.namespace, len(self._namespaces)),
+            self._groups[tenant.group],
+            self._keys.setdefault(tenant.exclusive, len(self._keys)),
+            tenant.subgroup,
+            self._keys.setdefault(tenant.subgroup_exclusive, len(self._keys)),
+        )
         self._owners.append(owner)
         self._entry_of[owner] = entry
         self._group_of[owner] = tenant.group
+        self._frozen = None
 
     def remove(self, owner: str) -> None:
         entry = self._entry_of.pop(owner, None)
         if entry is None:
             return
+        self._frozen = None
         last = self._owners.pop()
         if last != owner:
             self._entries[:, entry] = self._entries[:, len(self._owners)]
@@ -237,22 +260,27 @@ class _TenantRoll:
             del self._members[group], self._groups[group]
             self._frozen_groups = None
 
-    def tenancy(self, places: Ints) -> Tenancy:
-        """The entries on known nodes, with positions in name order."""
-        entries = self._entries[:, : len(self._owners)]
-        positions = places[entries[0]] if len(self._owners) else np.zeros(0, dtype=np.int64)
-        known = positions != ABSENT
-        if self._frozen_groups is None:
-            self._frozen_groups = dict(self._groups)
-        return Tenancy(
-            positions=positions[known],
-            namespaces=entries[1][known],
-            groups=entries[2][known],
-            exclusives=entries[3][known],
-            namespace_numbers=dict(self._namespaces),
-            group_numbers=self._frozen_groups,
-            exclusive_keys=tuple(self._exclusives),
-        )
+    def move(self, before: Ints, rows: int) -> None:
+        """Row `before[i]` is row i from now on."""
+        after = np.zeros(rows, dtype=np.int64)
+        after[before] = np.arange(len(before))
+        used = len(self._owners)
+        self._entries[0, :used] = after[self._entries[0, :used]]
+        self._frozen = None
+
+    def tenancy(self, nodes: int) -> Tenancy:
+        """The entries on known nodes, which have the first rows."""
+        if self._frozen is None:
+            entries = self._entries[:, : len(self._owners)]
+            if self._frozen_groups is None:
+                self._frozen_groups = dict(self._groups)
+            self._frozen = Tenancy(
+                entries=entries[:, entries[0] < nodes],
+                namespace_numbers=dict(self._namespaces),
+                group_numbers=self._frozen_groups,
+                keys=tuple(self._keys),
+            )
+        return self._frozen
 
 
 def _fixed(node: NodeState) -> tuple[object, ...]:

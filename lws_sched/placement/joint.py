@@ -29,7 +29,7 @@ from lws_sched.placement.assignment import Counts, Kind, Model, best_counts, mem
 from lws_sched.placement.exact import search
 from lws_sched.placement.node import taken
 from lws_sched.placement.request import Budget, GroupRequest, Placed
-from lws_sched.placement.room import Asked, asked, room_for, usable, whole_need
+from lws_sched.placement.room import Asked, asked, closed_to, room_for, whole_need
 from lws_sched.placement.snapshot import Snapshot, kind_of
 from lws_sched.placement.table import Ints, Partition
 
@@ -170,7 +170,7 @@ def _chosen(problem: Problem, base: tuple[str, ...], domains: Partition) -> set[
 def _slack(snapshot: Snapshot, request: GroupRequest, domains: Partition) -> Ints:
     keys = asked(snapshot.table, request)
     assert isinstance(keys, Asked)
-    return room_for(snapshot, request, usable(snapshot, request, keys)).slack(domains, whole_need(request))
+    return room_for(snapshot, request, closed_to(snapshot, request, keys)).slack(domains, whole_need(request))
 
 
 def _base(snapshot: Snapshot, request: GroupRequest) -> tuple[str, ...]:

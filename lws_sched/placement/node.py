@@ -47,6 +47,10 @@ class Tenant:
     namespace: str
     exclusive: str = ""
     """The topology label (or level) whose domain the group holds alone among the groups of its namespace."""
+    subgroup: int = -1
+    """The subgroup of the member that is charged; -1 for a member of none."""
+    subgroup_exclusive: str = ""
+    """The label (or level) whose domain the subgroup holds alone among the subgroups of its namespace."""
 
 
 @dataclass(frozen=True)

@@ -21,29 +21,36 @@ def pack(table: NodeTable, room: Room, nodes: Ints, need: Need, levels: tuple[st
     caps = room.workers[nodes]
     levels = tuple(level for level in levels if level != NODE_NAME)
     if not need.leader:
-        return tuple(_expand(_fill(table, nodes, caps, need.workers, levels, None)))
+        return tuple(expand(fill(table, nodes, caps, need.workers, levels, None)))
     leader = _leader(table, room, nodes, need.workers, levels)
     caps = caps.copy()
     caps[leader] -= room.loss[nodes[leader]]
-    return (int(nodes[leader]), *_expand(_fill(table, nodes, caps, need.workers, levels, int(nodes[leader]))))
+    return (int(nodes[leader]), *expand(fill(table, nodes, caps, need.workers, levels, int(nodes[leader]))))
 
 
 def _leader(table: NodeTable, room: Room, nodes: Ints, workers: int, levels: tuple[str, ...]) -> int:
     """Index into `nodes` of the leader's place."""
     caps, loss = room.workers[nodes], room.loss[nodes]
     able = np.flatnonzero((loss < NEVER) & (int(caps.sum()) - loss >= workers))
-    ranks = [able, -caps[able]]
+    able = able[loss[able] == loss[able].min()]
+    return roomiest(table, Room(caps, loss), nodes, able, levels)
+
+
+def roomiest(table: NodeTable, room: Room, nodes: Ints, able: Ints, levels: tuple[str, ...]) -> int:
+    """Of the indices `able` into `nodes`, the one in the parts with the most room. `room` is that of `nodes` alone."""
+    levels = tuple(level for level in levels if level != NODE_NAME)
+    ranks = [able, -room.workers[able], room.loss[able]]
     for level in reversed(levels):
         parts = table.column(level).codes[nodes] - ABSENT
-        ranks.append(-np.bincount(parts, weights=caps)[parts[able]])
-    ranks.append(loss[able])
+        ranks.append(-np.bincount(parts, weights=room.workers)[parts[able]])
     return int(able[np.lexsort(ranks)[0]])
 
 
-def _fill(
+def fill(
     table: NodeTable, nodes: Ints, caps: Ints, count: int, levels: tuple[str, ...], first: int | None
 ) -> list[tuple[int, int]]:
     """(node position, workers) pairs in rank order that hold `count` workers; the part of node `first` comes first."""
+    levels = tuple(level for level in levels if level != NODE_NAME)
     if not count:
         return []
     if not levels:
@@ -55,7 +62,7 @@ def _fill(
     filled: list[tuple[int, int]] = []
     for part, amount in _choose(totals, count, start):
         inside = parts == part
-        filled += _fill(table, nodes[inside], caps[inside], amount, levels[1:], first if part == start else None)
+        filled += fill(table, nodes[inside], caps[inside], amount, levels[1:], first if part == start else None)
     return filled
 
 
@@ -83,5 +90,5 @@ def _largest_then_tightest(caps: Ints, count: int) -> list[tuple[int, int]]:
     return [(int(index), int(caps[index])) for index in order[:full]] + [(int(tightest), rest)]
 
 
-def _expand(filled: list[tuple[int, int]]) -> list[int]:
+def expand(filled: list[tuple[int, int]]) -> list[int]:
     return [node for node, amount in filled for _ in range(amount)]

@@ -2,6 +2,10 @@
 
 A group is one leader and `size - 1` workers that are all alike. Resources are integers in scheduler units
 (`lws_sched.api.quantity`). Everything is immutable and hashable, so equal groups fall into one class.
+
+Subgroups are counted as LeaderWorkerSet counts them: with `LeaderWorker` the leader is in subgroup 0, beside
+`subgroup_size - 1` workers or, where the size is one more than a multiple of `subgroup_size`, beside `subgroup_size`;
+with `LeaderExcluded` it is in none.
 """
 
 from __future__ import annotations
@@ -10,6 +14,10 @@ from dataclasses import dataclass, field
 
 Amounts = tuple[tuple[str, int], ...]
 """Sorted (resource, amount) pairs; zero amounts left out."""
+
+LEADER_WORKER = "LeaderWorker"
+LEADER_EXCLUDED = "LeaderExcluded"
+NO_SUBGROUP = -1
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,24 @@ class GroupRequest:
     """Nodes by worker index that the group had: it returns to them where they still fit."""
     avoid: frozenset[str] = field(default_factory=frozenset)
     """Nodes not to use for this group: the scheduler refused them lately."""
+    subgroup_size: int = 0
+    """Workers of one subgroup; 0 where the group has no subgroups."""
+    subgroup_policy: str = LEADER_WORKER
+    subgroup_required: str = ""
+    """Node label (or level name) whose one value all members of a subgroup must share."""
+    subgroup_exclusive: str = ""
+    """Node label whose one value all members of a subgroup must share, and no other subgroup of the namespace."""
+    spread: str = ""
+    """Node label (or level name): the groups of one LeaderWorkerSet go to different domains of it, as evenly as can
+    be. A wish: it decides between places and never refuses one. It goes before `preferred`."""
+
+    def subgroup_of(self, index: int) -> int:
+        """The subgroup of a member by worker index; NO_SUBGROUP for a member of none."""
+        size = self.subgroup_size
+        if size < 1 or (index == 0 and self.subgroup_policy == LEADER_EXCLUDED):
+            return NO_SUBGROUP
+        is_one_more = (self.size - 1) % size == 0 and self.size % size != 0
+        return max(index - 1, 0) // size if is_one_more else index // size
 
 
 @dataclass(frozen=True)
@@ -75,7 +101,12 @@ class Placed:
     domain_key: str
     domain_value: str
     proof: str
-    """`exact`, `optimal` or `feasible`."""
+    """`exact` (this group alone, no better place by the engine's order), `optimal` (of a batch of which provably no
+    more members can be placed) or `feasible` (of a batch that might be bettered)."""
+    value: int = 0
+    """Members of this group that have a place."""
+    bound: int = 0
+    """At most how many of its members could have one."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +117,10 @@ class Refused:
     reason: str
     fix: str
     proof: str
-    """`infeasible` or `undecided`."""
+    """`infeasible`: proved, `bound` is 0. `undecided`: the budget ended first, `bound` is the group's size; it stays
+    pending and is tried again."""
+    value: int = 0
+    bound: int = 0
 
 
 Decision = Placed | Refused

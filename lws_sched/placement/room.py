@@ -14,21 +14,23 @@ of the two sides is the slack of D. Nodes that may not be used have room for not
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from lws_sched.placement import topology
 from lws_sched.placement.eligibility import eligible
 from lws_sched.placement.node import taken
-from lws_sched.placement.request import GroupRequest, PodShape
+from lws_sched.placement.request import LEADER_EXCLUDED, NO_SUBGROUP, GroupRequest, PodShape
 from lws_sched.placement.snapshot import Snapshot, namespace_of
 from lws_sched.placement.table import ABSENT, Bools, Ints, NodeTable, Partition
 from lws_sched.placement.topology import UnknownLevel
 
 NEVER = 1 << 60
 """The loss of a node that the leader does not fit on: more than any fleet has room for."""
+MOST_PATCHED = 256
+"""With more nodes changed, a room is measured afresh."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +43,70 @@ class Need:
 
 @dataclass(frozen=True, eq=False)
 class Room:
-    """Per node: how many workers fit, and how many fewer if the leader stands there (NEVER where it does not fit)."""
+    """Per node: how many workers fit, and how many fewer if the leader stands there (NEVER where it does not fit).
+
+    Sums over domains are remembered, as rooms are shared by the snapshots of a lineage.
+    """
 
     workers: Ints
     loss: Ints
+    tallies: dict[tuple[str, ...], tuple[Ints, Ints]] = field(default_factory=dict)
+    """Per partition's keys: per domain, the sum of `workers` and the least `loss`."""
+    closed: Closed | None = None
+    """What was taken away from `open_room`, if anything."""
+    open_room: Room | None = None
+
+    def without(self, closed: Closed) -> Room:
+        """The room left where some nodes are closed, to all members or to those of subgroups."""
+        workers = np.where(closed.to_workers, 0, self.workers)
+        loss = np.where(closed.to_workers & (self.loss < NEVER), 0, self.loss)
+        loss[closed.to_leader] = NEVER
+        return Room(workers, loss, closed=closed, open_room=self)
 
     def within(self, mask: Bools) -> Room:
         return Room(np.where(mask, self.workers, 0), np.where(mask, self.loss, NEVER))
 
     def slack(self, partition: Partition, need: Need) -> Ints:
         """Per domain, how many more workers it could take than needed; negative where the need does not fit."""
-        total = partition.total(self.workers) - need.workers
-        return total - partition.least(self.loss) if need.leader else total
+        closed, room = self.closed, self.open_room
+        if closed and room and closed.keys is not None and closed.keys <= {*partition.keys}:
+            is_closed = closed.to_leader[partition.order[partition.starts]]
+            return np.where(is_closed, -NEVER, room.slack(partition, need))
+        total, least = self._tally(partition)
+        total = total - need.workers
+        return total - least if need.leader else total
+
+    def patched(self, table: NodeTable, nodes: Ints, workers: Ints, loss: Ints) -> Room:
+        """With other figures for some nodes."""
+        room = Room(self.workers.copy(), self.loss.copy())
+        room.workers[nodes] = workers
+        room.loss[nodes] = loss
+        gained = workers - self.workers[nodes]
+        for keys, (total, least) in list(self.tallies.items()):
+            part = table.partition(keys)
+            codes = part.codes[nodes]
+            total, least = total.copy(), least.copy()
+            np.add.at(total, codes[codes != ABSENT], gained[codes != ABSENT])
+            for domain in set(codes[codes != ABSENT].tolist()):
+                least[domain] = room.loss[part.members(domain)].min()
+            room.tallies[keys] = (total, least)
+        return room
+
+    def _tally(self, partition: Partition) -> tuple[Ints, Ints]:
+        tally = self.tallies.get(partition.keys)
+        if tally is None:
+            tally = self.tallies[partition.keys] = (partition.total(self.workers), partition.least(self.loss))
+        return tally
+
+
+@dataclass(frozen=True, eq=False)
+class Closed:
+    """Nodes that are not for the group, shape [nodes] each. What is closed to the leader is closed to the workers."""
+
+    to_leader: Bools
+    to_workers: Bools
+    keys: frozenset[str] | None
+    """The masks are one, and alike for all nodes of a domain of these keys; None where that is not so."""
 
 
 @dataclass(frozen=True)
@@ -64,45 +118,104 @@ class Asked:
     exclusive: str
     preferred: tuple[str, ...]
     """Narrowest first; levels that this fleet does not have are left out."""
+    inner: tuple[str, ...] = ()
+    """All members of a subgroup share one value of each."""
+    inner_exclusive: str = ""
+    spread: str = ""
+    """"" also where this fleet does not have the level."""
 
 
 def asked(table: NodeTable, request: GroupRequest) -> Asked | UnknownLevel:
-    base: list[str] = []
-    for name in (request.required, request.exclusive):
-        found = topology.resolve(name, table.keys) if name else ""
-        if isinstance(found, UnknownLevel):
-            return found
-        if found and found not in base:
-            base.append(found)
+    base = _resolved(table, (request.required, request.exclusive))
+    inner = _resolved(table, (request.subgroup_required, request.subgroup_exclusive)) if request.subgroup_size else ()
+    if isinstance(base, UnknownLevel):
+        return base
+    if isinstance(inner, UnknownLevel):
+        return inner
     preferred = {topology.key_or_name(name, table.keys): None for name in request.preferred}
     narrowest_first = sorted(
         (key for key in preferred if key in table.keys), key=lambda key: -len(table.column(key).values)
     )
+    spread = topology.key_or_name(request.spread, table.keys)
     return Asked(
-        base=tuple(base),
+        base=base,
         exclusive=topology.key_or_name(request.exclusive, table.keys),
         preferred=tuple(narrowest_first),
+        inner=inner,
+        inner_exclusive=topology.key_or_name(request.subgroup_exclusive, table.keys) if inner else "",
+        spread=spread if spread in table.keys else "",
     )
+
+
+def _resolved(table: NodeTable, names: tuple[str, ...]) -> tuple[str, ...] | UnknownLevel:
+    keys: dict[str, None] = {}
+    for name in names:
+        if not name:
+            continue
+        found = topology.resolve(name, table.keys)
+        if isinstance(found, UnknownLevel):
+            return found
+        keys[found] = None
+    return tuple(keys)
 
 
 def whole_need(request: GroupRequest) -> Need:
     return Need(leader=True, workers=request.size - 1)
 
 
-def room_for(snapshot: Snapshot, request: GroupRequest, allowed: Bools) -> Room:
-    """The room for members of the request on the allowed nodes. A group of one measures by its leader's shape."""
+def room_for(snapshot: Snapshot, request: GroupRequest, closed: Closed | None) -> Room:
+    """The room for members of the request on nodes that take new pods and are not closed to it.
+
+    A group of one measures by its leader's shape.
+    """
     worker = request.worker if request.size > 1 else request.leader
-    workers = np.where(allowed & eligible(snapshot.table, worker), _count(snapshot, worker, {}), 0)
-    if request.leader == worker:
-        return Room(workers, np.where(workers > 0, 1, NEVER))
-    fits = allowed & eligible(snapshot.table, request.leader) & (_count(snapshot, request.leader, {}) > 0)
-    beside = _count(snapshot, worker, taken(dict(request.leader.requests)))
-    return Room(workers, np.where(fits, np.maximum(workers - beside, 0), NEVER))
+    room = _measured(snapshot, request.leader, worker)
+    return room if closed is None else room.without(closed)
 
 
-def usable(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Bools:
-    """The nodes that exclusive topologies, recent refusals and the nodes' own state leave to the group."""
-    return snapshot.schedulable & ~barred(snapshot, request, keys) & ~avoided(snapshot.table, request)
+def _measured(snapshot: Snapshot, leader: PodShape, worker: PodShape) -> Room:
+    """The room whoever asks; brought up to date where it was measured for an earlier snapshot of the lineage."""
+    lineage, key = snapshot.lineage, (leader, worker)
+    known = lineage.recall(key, snapshot.stamp)
+    if known is not None and not len(known[1]):
+        found: Room = known[0]
+        return found
+    if known is not None and len(known[1]) <= MOST_PATCHED:
+        before, nodes = known
+        room = before.patched(snapshot.table, nodes, *_figures(snapshot, leader, worker, nodes))
+    else:
+        room = Room(*_figures(snapshot, leader, worker, None))
+    lineage.keep(key, snapshot.stamp, room)
+    return room
+
+
+def _figures(snapshot: Snapshot, leader: PodShape, worker: PodShape, nodes: Ints | None) -> tuple[Ints, Ints]:
+    """Workers and loss, as in `Room`, on the given nodes or on all."""
+    workers = np.where(_usable(snapshot, worker, nodes), _count(snapshot, worker, {}, nodes), 0)
+    if leader == worker:
+        return workers, np.where(workers > 0, 1, NEVER)
+    fits = _usable(snapshot, leader, nodes) & (_count(snapshot, leader, {}, nodes) > 0)
+    beside = _count(snapshot, worker, taken(dict(leader.requests)), nodes)
+    return workers, np.where(fits, np.maximum(workers - beside, 0), NEVER)
+
+
+def closed_to(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Closed | None:
+    """The nodes that exclusive topologies and recent refusals keep the group from; None where there are none."""
+    whole, inner = _closing(snapshot, request, keys)
+    avoid = any(node in snapshot.table.position for node in request.avoid)
+    if not whole and not inner and not avoid:
+        return None
+    to_leader = _nodes_of(snapshot, whole)
+    if avoid:
+        to_leader |= avoided(snapshot.table, request)
+    if not inner:
+        uniform = frozenset(key for key, _ in whole) if not avoid else None
+        return Closed(to_leader, to_leader, uniform)
+    return Closed(
+        to_leader | _nodes_of(snapshot, inner) if request.subgroup_policy != LEADER_EXCLUDED else to_leader,
+        to_leader | _nodes_of(snapshot, inner),
+        None,
+    )
 
 
 def avoided(table: NodeTable, request: GroupRequest) -> Bools:
@@ -112,37 +225,57 @@ def avoided(table: NodeTable, request: GroupRequest) -> Bools:
     return mask
 
 
-def barred(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Bools:
-    """The nodes that exclusive topologies keep the group from.
-
-    A group that asks for an exclusive domain may not enter one where another group of its namespace stands; no group
-    may enter a domain that another group of its namespace holds exclusively.
-    """
-    mask = np.zeros(len(snapshot.table), dtype=np.bool_)
-    for key, entries in _exclusions(snapshot, request, keys):
-        mask |= _domains_of(snapshot.table, key, snapshot.tenancy.positions[entries])
-    return mask
-
-
 def barring(snapshot: Snapshot, request: GroupRequest, keys: Asked, nodes: Ints) -> Ints:
     """The entries of the tenancy that keep the group from some of these nodes."""
     found = np.zeros(len(snapshot.tenancy.positions), dtype=np.bool_)
-    for key, entries in _exclusions(snapshot, request, keys):
-        near = _domains_of(snapshot.table, key, nodes)
-        found[entries[near[snapshot.tenancy.positions[entries]]]] = True
+    for closing in _closing(snapshot, request, keys):
+        for key, entries in closing:
+            near = _domains_of(snapshot.table, key, nodes)
+            found[entries[near[snapshot.tenancy.positions[entries]]]] = True
     return np.flatnonzero(found)
 
 
-def _exclusions(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Iterator[tuple[str, Ints]]:
-    """(label key, entries of the tenancy) pairs: the domains of the key where these entries stand are closed."""
-    table, tenancy = snapshot.table, snapshot.tenancy
-    others = np.flatnonzero(tenancy.others(namespace_of(request), request.key))
-    if keys.exclusive:
-        yield keys.exclusive, others
-    for number in np.unique(tenancy.exclusives[others]):
-        key = topology.key_or_name(tenancy.exclusive_keys[int(number)], table.keys)
-        if key in table.keys:
-            yield key, others[tenancy.exclusives[others] == number]
+Closing = list[tuple[str, Ints]]
+"""(label key, entries of the tenancy) pairs: the domains of the key where these entries stand are closed."""
+
+
+def _closing(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> tuple[Closing, Closing]:
+    """What closes domains to all members, and what closes them to the members of subgroups.
+
+    A group that asks for an exclusive domain may not enter one where another group of its namespace stands; no group
+    may enter a domain that another group of its namespace holds exclusively. The same holds between the subgroups of a
+    namespace for domains that are exclusive to subgroups.
+    """
+    tenancy = snapshot.tenancy
+    others = tenancy.others(namespace_of(request), request.key)
+    if not len(others):
+        return [], []
+    whole = [(keys.exclusive, others)] if keys.exclusive else []
+    whole += _held(snapshot, others, tenancy.exclusives)
+    if not request.subgroup_size:
+        return whole, []
+    grouped = others[tenancy.subgroups[others] != NO_SUBGROUP]
+    inner = [(keys.inner_exclusive, grouped)] if keys.inner_exclusive and len(grouped) else []
+    return whole, inner + _held(snapshot, grouped, tenancy.inner)
+
+
+def _held(snapshot: Snapshot, entries: Ints, numbers: Ints) -> Closing:
+    """The entries by the key whose domain they hold; `numbers` are the keys' by entry."""
+    names = snapshot.tenancy.keys
+    held = numbers[entries]
+    closing = []
+    for number in np.flatnonzero(np.bincount(held, minlength=len(names))).tolist():
+        key = topology.key_or_name(names[number], snapshot.table.keys)
+        if key in snapshot.table.keys:
+            closing.append((key, entries[held == number]))
+    return closing
+
+
+def _nodes_of(snapshot: Snapshot, closing: Closing) -> Bools:
+    mask = np.zeros(len(snapshot.table), dtype=np.bool_)
+    for key, entries in closing:
+        mask |= _domains_of(snapshot.table, key, snapshot.tenancy.positions[entries])
+    return mask
 
 
 def _domains_of(table: NodeTable, key: str, positions: Ints) -> Bools:
@@ -152,11 +285,21 @@ def _domains_of(table: NodeTable, key: str, positions: Ints) -> Bools:
     return column.marked(codes[codes != ABSENT])
 
 
-def _count(snapshot: Snapshot, shape: PodShape, beside: dict[str, int]) -> Ints:
+def _usable(snapshot: Snapshot, shape: PodShape, nodes: Ints | None) -> Bools:
+    mask = eligible(snapshot.table, shape)
+    return mask & snapshot.schedulable if nodes is None else mask[nodes] & snapshot.schedulable[nodes]
+
+
+def _count(snapshot: Snapshot, shape: PodShape, beside: Mapping[str, int], nodes: Ints | None) -> Ints:
     """Per node, how many pods of a shape fit in what `beside` leaves free; never negative."""
-    counts: list[Ints] = [
-        (snapshot.available(resource) - beside.get(resource, 0)) // amount
-        for resource, amount in taken(dict(shape.requests)).items()
-    ]
-    least: Ints = np.minimum.reduce(counts)
+    least: Ints | None = None
+    for resource, amount in taken(dict(shape.requests)).items():
+        free = snapshot.available(resource)
+        if nodes is not None:
+            free = free[nodes]
+        if resource in beside:
+            free = free - beside[resource]
+        count = free // amount if amount > 1 else free
+        least = count if least is None else np.minimum(least, count)
+    assert least is not None
     return np.maximum(least, 0)

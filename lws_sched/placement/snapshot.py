@@ -8,67 +8,98 @@ them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from lws_sched.placement import topology
+from lws_sched.placement.lineage import Lineage
 from lws_sched.placement.node import NodeFacts, Tenant, taken
-from lws_sched.placement.request import GroupRequest
+from lws_sched.placement.request import NO_SUBGROUP, GroupRequest
 from lws_sched.placement.table import ABSENT, Bools, Ints, NodeTable
 
 
 @dataclass(frozen=True, eq=False)
 class Tenancy:
-    """Who stands where, one entry per charge that belongs to a group: parallel arrays, and the names of the numbers."""
+    """Who stands where, one entry per charge that belongs to a group, and the names of the numbers.
 
-    positions: Ints
-    namespaces: Ints
-    groups: Ints
-    exclusives: Ints
+    `entries` has the shape [COLUMNS, entries]; its rows are the properties below.
+    """
+
+    entries: Ints
     namespace_numbers: Mapping[str, int]
     group_numbers: Mapping[str, int]
-    exclusive_keys: Sequence[str]
+    keys: Sequence[str]
+    """The topology labels (or levels) that `exclusives` and `inner` number."""
 
-    def others(self, namespace: str, group: str) -> Bools:
+    @property
+    def positions(self) -> Ints:
+        return _row(self.entries, 0)
+
+    @property
+    def namespaces(self) -> Ints:
+        return _row(self.entries, 1)
+
+    @property
+    def groups(self) -> Ints:
+        return _row(self.entries, 2)
+
+    @property
+    def exclusives(self) -> Ints:
+        """The key whose domain the entry's group holds."""
+        return _row(self.entries, 3)
+
+    @property
+    def subgroups(self) -> Ints:
+        """The entry's subgroup within its group, or NO_SUBGROUP."""
+        return _row(self.entries, 4)
+
+    @property
+    def inner(self) -> Ints:
+        """The key whose domain the entry's subgroup holds."""
+        return _row(self.entries, 5)
+
+    def others(self, namespace: str, group: str) -> Ints:
         """The entries of other groups of the namespace."""
+        number = self.namespace_numbers.get(namespace, ABSENT)
+        if number == ABSENT:
+            return np.zeros(0, dtype=np.int64)
+        mask = self.namespaces == number
         own = self.group_numbers.get(group, ABSENT)
-        mask: Bools = (self.namespaces == self.namespace_numbers.get(namespace, ABSENT)) & (self.groups != own)
-        return mask
+        if own != ABSENT:
+            mask &= self.groups != own
+        return np.flatnonzero(mask)
+
+    def of_set(self, group: str) -> Ints:
+        """The entries of the other groups of the LeaderWorkerSet that a group belongs to."""
+        name = set_of(group)
+        numbers = [number for other, number in self.group_numbers.items() if other != group and set_of(other) == name]
+        return np.flatnonzero(np.isin(self.groups, np.array(numbers, dtype=np.int64)))
 
     def without(self, entries: Bools) -> Tenancy:
-        kept = ~entries
-        return replace(
-            self,
-            positions=self.positions[kept],
-            namespaces=self.namespaces[kept],
-            groups=self.groups[kept],
-            exclusives=self.exclusives[kept],
-        )
+        return replace(self, entries=self.entries[:, ~entries])
 
-    def plus(self, tenant: Tenant, positions: Ints) -> Tenancy:
-        namespaces = _with_name(self.namespace_numbers, tenant.namespace)
-        groups = _with_name(self.group_numbers, tenant.group)
-        keys = list(self.exclusive_keys)
-        if tenant.exclusive not in keys:
-            keys.append(tenant.exclusive)
-
-        def extended(column: Ints, number: int) -> Ints:
-            return np.concatenate([column, np.full(len(positions), number, dtype=np.int64)])
-
-        return Tenancy(
-            positions=np.concatenate([self.positions, positions]),
-            namespaces=extended(self.namespaces, namespaces[tenant.namespace]),
-            groups=extended(self.groups, groups[tenant.group]),
-            exclusives=extended(self.exclusives, keys.index(tenant.exclusive)),
-            namespace_numbers=namespaces,
-            group_numbers=groups,
-            exclusive_keys=keys,
-        )
+    def plus(self, tenants: Sequence[Tenant], positions: Ints) -> Tenancy:
+        """With an entry per tenant, all of one group."""
+        namespaces = _with_name(self.namespace_numbers, tenants[0].namespace)
+        groups = _with_name(self.group_numbers, tenants[0].group)
+        keys = list(dict.fromkeys((*self.keys, tenants[0].exclusive, *(each.subgroup_exclusive for each in tenants))))
+        numbers = {key: number for number, key in enumerate(keys)}
+        added = np.empty((COLUMNS, len(tenants)), dtype=np.int64)
+        added[0] = positions
+        added[1] = namespaces[tenants[0].namespace]
+        added[2] = groups[tenants[0].group]
+        added[3] = numbers[tenants[0].exclusive]
+        added[4] = [each.subgroup for each in tenants]
+        added[5] = [numbers[each.subgroup_exclusive] for each in tenants]
+        return Tenancy(np.concatenate([self.entries, added], axis=1), namespaces, groups, keys)
 
     def group_names(self, entries: Ints) -> list[str]:
         names = {number: name for name, number in self.group_numbers.items()}
         return sorted({names[int(number)] for number in self.groups[entries]})
+
+
+COLUMNS = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,25 +112,36 @@ class Snapshot:
     schedulable: Bools
     tenancy: Tenancy
     version: int = 0
+    lineage: Lineage = field(default_factory=Lineage, init=False)
+    """Not an argument, so that a snapshot made by `dataclasses.replace` never takes another's figures for its own."""
+    stamp: int = field(default=0, init=False)
+
+    def along(self, lineage: Lineage, stamp: int) -> Snapshot:
+        """This snapshot as a moment of a lineage whose log tells of every change of `free` and `schedulable`."""
+        object.__setattr__(self, "lineage", lineage)
+        object.__setattr__(self, "stamp", stamp)
+        return self
 
     def available(self, resource: str) -> Ints:
         """What every node has free of a resource; zero everywhere for one that nobody has."""
         row = self.resources.get(resource)
-        return self.free[row] if row is not None else np.zeros(len(self.table), dtype=np.int64)
+        return _row(self.free, row) if row is not None else np.zeros(len(self.table), dtype=np.int64)
 
     def with_group(self, request: GroupRequest, slots: Sequence[str]) -> Snapshot:
         """The fleet with a group in place. The slots must be free: nothing is checked here."""
         positions = np.array([self.table.position[node] for node in slots], dtype=np.int64)
-        tenant = Tenant(group=request.key, namespace=namespace_of(request), exclusive=request.exclusive)
         taken = self.without_room(request, positions[:1], positions[1:])
-        return replace(taken, tenancy=self.tenancy.plus(tenant, positions))
+        return replace(taken, tenancy=self.tenancy.plus(tenants_of(request), positions)).along(
+            taken.lineage, taken.stamp
+        )
 
     def without_room(self, request: GroupRequest, leaders: Ints, workers: Ints) -> Snapshot:
         """The fleet with less room: a leader and workers of the request stand on these nodes, one per entry."""
         free = self.free.copy()
         _take(free, self.resources, request.leader.requests, leaders)
         _take(free, self.resources, request.worker.requests, workers)
-        return replace(self, free=free)
+        lineage, stamp = self.lineage.extended(self.stamp, np.concatenate([leaders, workers]))
+        return replace(self, free=free).along(lineage, stamp)
 
     def emptied(self, nodes: Ints) -> Snapshot:
         """The fleet as if nothing stood on the given nodes."""
@@ -135,25 +177,53 @@ class Snapshot:
         namespaces = {number: name for name, number in tenancy.namespace_numbers.items()}
         groups = {number: name for name, number in tenancy.group_numbers.items()}
         for entry in entries:
-            exclusive = tenancy.exclusive_keys[tenancy.exclusives[entry]]
             tenant = Tenant(
                 group=groups[int(tenancy.groups[entry])],
                 namespace=namespaces[int(tenancy.namespaces[entry])],
-                exclusive=topology.key_or_name(exclusive, self.table.keys),
+                exclusive=self._label(tenancy.exclusives[entry]),
+                subgroup=int(tenancy.subgroups[entry]),
+                subgroup_exclusive=self._label(tenancy.inner[entry]),
             )
             found.setdefault(int(tenancy.positions[entry]), []).append(tenant)
         return found
+
+    def _label(self, number: int) -> str:
+        return topology.key_or_name(self.tenancy.keys[number], self.table.keys)
 
 
 def namespace_of(request: GroupRequest) -> str:
     return request.key.partition("/")[0]
 
 
+def tenants_of(request: GroupRequest) -> tuple[Tenant, ...]:
+    """What each member stands for once it is in place, by worker index."""
+    return tuple(
+        Tenant(
+            group=request.key,
+            namespace=namespace_of(request),
+            exclusive=request.exclusive,
+            subgroup=request.subgroup_of(index),
+            subgroup_exclusive=request.subgroup_exclusive if request.subgroup_of(index) != NO_SUBGROUP else "",
+        )
+        for index in range(request.size)
+    )
+
+
+def set_of(group: str) -> str:
+    """The LeaderWorkerSet of a group, `namespace/name`: a leader pod is named after it, then `-` and an index."""
+    return group.rpartition("-")[0]
+
+
 def kind_of(snapshot: Snapshot, request: GroupRequest) -> GroupRequest:
     """The request without what makes it one group among equals; groups of a kind fit or do not fit alike."""
     if request.stay or request.key in snapshot.tenancy.group_numbers:
         return request
-    return replace(request, key=f"{namespace_of(request)}/", created="", priority=0)
+    return replace(request, key=f"{namespace_of(request)}/", created="", priority=0, spread="")
+
+
+def _row(matrix: Ints, number: int) -> Ints:
+    row: Ints = matrix[number]
+    return row
 
 
 def _take(free: Ints, resources: Mapping[str, int], requests: Iterable[tuple[str, int]], positions: Ints) -> None:

@@ -111,6 +111,7 @@ class NodeTable:
 
     def partition(self, keys: tuple[str, ...]) -> Partition:
         """The domains of the keys taken together; of no keys, one domain that is the whole fleet."""
+        keys = tuple(dict.fromkeys(keys))
         partition = self._partitions.get(keys)
         if partition is None:
             partition = self._partitions[keys] = self._make_partition(keys)

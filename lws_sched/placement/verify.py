@@ -20,6 +20,8 @@ def verify(snapshot: Snapshot, request: GroupRequest, placed: Placed) -> None:
         request,
         required=topology.key_or_name(request.required, keys),
         exclusive=topology.key_or_name(request.exclusive, keys),
+        subgroup_required=topology.key_or_name(request.subgroup_required, keys),
+        subgroup_exclusive=topology.key_or_name(request.subgroup_exclusive, keys),
     )
     facts = snapshot.facts(_witnesses(snapshot, by_label, placed))
     found = violations(facts.values(), by_label, placed)
@@ -34,10 +36,10 @@ def _witnesses(snapshot: Snapshot, request: GroupRequest, placed: Placed) -> Int
     near = np.zeros(len(table), dtype=np.bool_)
     same = tenancy.namespaces == tenancy.namespace_numbers.get(namespace_of(request), ABSENT)
     held = {
-        topology.key_or_name(tenancy.exclusive_keys[number], table.keys)
-        for number in np.unique(tenancy.exclusives[same])
+        topology.key_or_name(tenancy.keys[number], table.keys)
+        for number in {*tenancy.exclusives[same].tolist(), *tenancy.inner[same].tolist()}
     }
-    for key in (held | {request.exclusive}) & table.keys:
+    for key in (held | {request.exclusive, request.subgroup_exclusive}) & table.keys:
         column = table.column(key)
         codes = column.codes[slots]
         near |= column.marked(codes[codes != ABSENT])
