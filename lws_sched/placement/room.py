@@ -178,8 +178,8 @@ def _measured(snapshot: Snapshot, leader: PodShape, worker: PodShape) -> Room:
     lineage, key = snapshot.lineage, (leader, worker)
     known = lineage.recall(key, snapshot.stamp)
     if known is not None and not len(known[1]):
-        found: Room = known[0]
-        return found
+        up_to_date: Room = known[0]
+        return up_to_date
     if known is not None and len(known[1]) <= MOST_PATCHED:
         before, nodes = known
         room = before.patched(snapshot.table, nodes, *_figures(snapshot, leader, worker, nodes))

@@ -4,7 +4,8 @@ Let the inner domains p be those whose keys all members of a subgroup share, W_p
 s the workers of a plain subgroup, and a the workers beside the leader in subgroup 0 (LeaderWorker). Workers are alike,
 so p takes floor(W_p / s) plain subgroups, and with the leader on its node i
 
-    LeaderWorker:     floor((W_p - loss_i - a) / s), where W_p - loss_i >= a        LeaderExcluded:  floor((W_p - loss_i) / s)
+    LeaderWorker:    floor((W_p - loss_i - a) / s), where W_p - loss_i >= a
+    LeaderExcluded:  floor((W_p - loss_i) / s)
 
 A leader that is in no subgroup may stand outside all inner domains, at no loss. So the subgroups stand to the inner
 domains as workers do to nodes: a group of m plain subgroups fits exactly where the sum of what its inner domains take,
@@ -22,7 +23,7 @@ import numpy as np
 from lws_sched.placement.packing import expand, fill, pack, roomiest
 from lws_sched.placement.request import NO_SUBGROUP, GroupRequest
 from lws_sched.placement.room import NEVER, Asked, Need, Room
-from lws_sched.placement.table import ABSENT, Ints, NodeTable, Partition
+from lws_sched.placement.table import ABSENT, Bools, Ints, NodeTable, Partition
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Nested:
         count[units.order[units.starts]] = raised.count
         return Room(count, raised.loss).slack(partition, Need(True, self.layout.plain))
 
-    def within(self, mask: Ints) -> Nested:
+    def within(self, mask: Bools) -> Nested:
         return Nested(self.table, self.room.within(mask), self.keys, self.layout)
 
     def pack(self, nodes: Ints, levels: tuple[str, ...]) -> tuple[int, ...]:
@@ -85,7 +86,7 @@ class _Raised:
 
 
 def _raise(room: Room, inner: Ints, units: Ints, layout: Layout, exclusive: bool) -> _Raised:
-    """`inner` and `units` number the nodes' inner domains and units from 0, or ABSENT; every unit has an inner domain."""
+    """`inner` and `units` number the nodes' inner domains and units from 0, or ABSENT."""
     inside = (inner != ABSENT) & (units != ABSENT)
     total = np.bincount(inner[inside], room.workers[inside], minlength=1).astype(np.int64)
     each = total // layout.size
