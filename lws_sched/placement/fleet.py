@@ -213,7 +213,7 @@ class _TenantRoll:
         self._owners: list[str] = []
         self._entry_of: dict[str, int] = {}
         self._namespaces: dict[str, int] = {}
-        self._keys: dict[str, int] = {}
+        self._exclusive_keys: dict[str, int] = {}
         self._groups: dict[str, int] = {}
         self._members: Counter[str] = Counter()
         self._group_of: dict[str, str] = {}
@@ -235,9 +235,9 @@ class _TenantRoll:
             row,
             self._namespaces.setdefault(tenant.namespace, len(self._namespaces)),
             self._groups[tenant.group],
-            self._keys.setdefault(tenant.exclusive, len(self._keys)),
+            self._exclusive_keys.setdefault(tenant.exclusive, len(self._exclusive_keys)),
             tenant.subgroup,
-            self._keys.setdefault(tenant.subgroup_exclusive, len(self._keys)),
+            self._exclusive_keys.setdefault(tenant.subgroup_exclusive, len(self._exclusive_keys)),
         )
         self._owners.append(owner)
         self._entry_of[owner] = entry
@@ -278,7 +278,7 @@ class _TenantRoll:
                 entries=entries[:, entries[0] < nodes],
                 namespace_numbers=dict(self._namespaces),
                 group_numbers=self._frozen_groups,
-                keys=tuple(self._keys),
+                exclusive_keys=tuple(self._exclusive_keys),
             )
         return self._frozen
 

@@ -218,6 +218,11 @@ def closed_to(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Closed 
     )
 
 
+def barred(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Bools:
+    """The nodes that exclusive topologies keep every member of the group from."""
+    return _nodes_of(snapshot, _closing(snapshot, request, keys)[0])
+
+
 def avoided(table: NodeTable, request: GroupRequest) -> Bools:
     """The nodes that the scheduler refused for the group lately."""
     mask = np.zeros(len(table), dtype=np.bool_)
@@ -261,7 +266,7 @@ def _closing(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> tuple[Cl
 
 def _held(snapshot: Snapshot, entries: Ints, numbers: Ints) -> Closing:
     """The entries by the key whose domain they hold; `numbers` are the keys' by entry."""
-    names = snapshot.tenancy.keys
+    names = snapshot.tenancy.exclusive_keys
     held = numbers[entries]
     closing = []
     for number in np.flatnonzero(np.bincount(held, minlength=len(names))).tolist():

@@ -29,7 +29,7 @@ class Tenancy:
     entries: Ints
     namespace_numbers: Mapping[str, int]
     group_numbers: Mapping[str, int]
-    keys: Sequence[str]
+    exclusive_keys: Sequence[str]
     """The topology labels (or levels) that `exclusives` and `inner` number."""
 
     @property
@@ -83,7 +83,9 @@ class Tenancy:
         """With an entry per tenant, all of one group."""
         namespaces = _with_name(self.namespace_numbers, tenants[0].namespace)
         groups = _with_name(self.group_numbers, tenants[0].group)
-        keys = list(dict.fromkeys((*self.keys, tenants[0].exclusive, *(each.subgroup_exclusive for each in tenants))))
+        keys = list(
+            dict.fromkeys((*self.exclusive_keys, tenants[0].exclusive, *(each.subgroup_exclusive for each in tenants)))
+        )
         numbers = {key: number for number, key in enumerate(keys)}
         added = np.empty((COLUMNS, len(tenants)), dtype=np.int64)
         added[0] = positions
@@ -188,7 +190,7 @@ class Snapshot:
         return found
 
     def _label(self, number: int) -> str:
-        return topology.key_or_name(self.tenancy.keys[number], self.table.keys)
+        return topology.key_or_name(self.tenancy.exclusive_keys[number], self.table.keys)
 
 
 def namespace_of(request: GroupRequest) -> str:

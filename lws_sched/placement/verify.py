@@ -36,7 +36,7 @@ def _witnesses(snapshot: Snapshot, request: GroupRequest, placed: Placed) -> Int
     near = np.zeros(len(table), dtype=np.bool_)
     same = tenancy.namespaces == tenancy.namespace_numbers.get(namespace_of(request), ABSENT)
     held = {
-        topology.key_or_name(tenancy.keys[number], table.keys)
+        topology.key_or_name(tenancy.exclusive_keys[number], table.keys)
         for number in {*tenancy.exclusives[same].tolist(), *tenancy.inner[same].tolist()}
     }
     for key in (held | {request.exclusive, request.subgroup_exclusive}) & table.keys:
