@@ -7,7 +7,7 @@ exclusive topology, its own or the group's.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,8 +15,8 @@ from lws_sched.placement import topology
 from lws_sched.placement.cover import Cover, Demand
 from lws_sched.placement.eligibility import eligible
 from lws_sched.placement.node import taken
-from lws_sched.placement.request import Amounts, GroupRequest
-from lws_sched.placement.room import Asked, asked, avoided, barred, barring
+from lws_sched.placement.request import LEADER_EXCLUDED, Amounts, GroupRequest
+from lws_sched.placement.room import Asked, asked, barring, closed_to
 from lws_sched.placement.snapshot import Snapshot
 from lws_sched.placement.table import Bools, Ints
 from lws_sched.placement.topology import UnknownLevel
@@ -54,19 +54,19 @@ class _Scene:
         snapshot: Snapshot, request: GroupRequest, keys: Asked, offered: Sequence[Victim], within: Bools | None
     ) -> _Scene:
         table, cleared = snapshot.table, without(snapshot, offered)
-        closed = barred(cleared, request, keys)
-        allowed = snapshot.schedulable & ~closed & ~avoided(table, request) & (table.partition(keys.base).codes >= 0)
+        allowed = snapshot.schedulable & (table.partition(keys.base).codes >= 0)
         if within is not None:
             allowed &= within
         worker = request.worker if request.size > 1 else request.leader
+        to_leader, to_worker = _open(cleared, request, keys)
         return _Scene(
             snapshot,
             cleared,
             Demand.of(request),
             keys.base,
-            allowed & eligible(table, request.leader),
-            allowed & eligible(table, worker),
-            _bars(snapshot, request, keys, offered, allowed & barred(snapshot, request, keys)),
+            allowed & to_leader & eligible(table, request.leader),
+            allowed & to_worker & eligible(table, worker),
+            _bars(snapshot, request, keys, offered, allowed & (to_leader | to_worker)),
         )
 
     @property
@@ -145,15 +145,28 @@ def _held_by(victims: Ints, where: Ints, amounts: Ints, victim: int) -> tuple[In
     return where[mine], amounts[mine].T
 
 
+def _open(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> tuple[Bools, Bools]:
+    """The nodes that nobody bars, to the leader and to the workers."""
+    closed = closed_to(snapshot, request, keys)
+    if closed is None:
+        everything = np.ones(len(snapshot.table), dtype=np.bool_)
+        return everything, everything
+    return ~closed.to_leader, ~closed.to_workers
+
+
 def _bars(
-    snapshot: Snapshot, request: GroupRequest, keys: Asked, offered: Iterable[Victim], shut: Bools
+    snapshot: Snapshot, request: GroupRequest, keys: Asked, offered: Iterable[Victim], usable: Bools
 ) -> dict[int, frozenset[int]]:
-    """Per node of `shut`, the victims that bar it. Nodes in the same domains of all exclusive keys are barred alike."""
+    """Per usable node that is barred for now, the victims that bar it. Nodes in the same domains of all exclusive keys
+    are barred alike. What bars some members only (subgroups without the leader) is left to `search`."""
+    if request.subgroup_policy == LEADER_EXCLUDED:
+        request = replace(request, subgroup_size=0)
     tenancy, table = snapshot.tenancy, snapshot.table
+    shut = usable & ~_open(snapshot, request, keys)[0]
     numbers = tenancy.group_numbers
     victim_of = {numbers[each.key]: number for number, each in enumerate(offered) if each.key in numbers}
-    held = {topology.key_or_name(key, table.keys) for key in (*tenancy.exclusive_keys, keys.exclusive)} & table.keys
-    columns = [table.column(key).codes for key in sorted(held)]
+    held = {topology.key_or_name(key, table.keys) for key in (*tenancy.keys, keys.exclusive, keys.inner_exclusive)}
+    columns = [table.column(key).codes for key in sorted(held & table.keys)]
     alike: dict[tuple[int, ...], frozenset[int]] = {}
     found: dict[int, frozenset[int]] = {}
     for node in np.flatnonzero(shut).tolist():
