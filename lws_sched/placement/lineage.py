@@ -37,17 +37,15 @@ class Lineage:
         lineage.log.extend(positions.tolist())
         return lineage, len(lineage.log)
 
-    def recall(self, key: Hashable, stamp: int) -> tuple[Any, Ints] | None:
-        """The newest value for the key that is not younger than the stamp, and the positions changed since."""
+    def recall(self, key: Hashable, stamp: int) -> tuple[Any, Ints]:
+        """The newest value for the key that is not younger than the stamp (None where there is none), and the positions
+        changed since."""
         found = self._kept.get(key)
         if found is not None and found[0] <= stamp:
             return found[1], _distinct(self.log[found[0] : stamp])
         if self._parent is None:
-            return None
-        before = self._parent.recall(key, self._at)
-        if before is None:
-            return None
-        value, changed = before
+            return None, _distinct([])
+        value, changed = self._parent.recall(key, self._at)
         return value, np.union1d(changed, _distinct(self.log[:stamp]))
 
     def keep(self, key: Hashable, stamp: int, value: object) -> None:

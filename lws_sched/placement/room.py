@@ -176,13 +176,12 @@ def room_for(snapshot: Snapshot, request: GroupRequest, closed: Closed | None) -
 def _measured(snapshot: Snapshot, leader: PodShape, worker: PodShape) -> Room:
     """The room whoever asks; brought up to date where it was measured for an earlier snapshot of the lineage."""
     lineage, key = snapshot.lineage, (leader, worker)
-    known = lineage.recall(key, snapshot.stamp)
-    if known is not None and not len(known[1]):
-        up_to_date: Room = known[0]
-        return up_to_date
-    if known is not None and len(known[1]) <= MOST_PATCHED:
-        before, nodes = known
-        room = before.patched(snapshot.table, nodes, *_figures(snapshot, leader, worker, nodes))
+    room: Room | None
+    room, changed = lineage.recall(key, snapshot.stamp)
+    if room is not None and not len(changed):
+        return room
+    if room is not None and len(changed) <= MOST_PATCHED:
+        room = room.patched(snapshot.table, changed, *_figures(snapshot, leader, worker, changed))
     else:
         room = Room(*_figures(snapshot, leader, worker, None))
     lineage.keep(key, snapshot.stamp, room)

@@ -1,0 +1,11 @@
+"""A brute-force oracle for the placement engine, which shares no code with it but the value types.
+
+`instances` makes small random clusters with one group; `brute_force` decides them by trying; `run` compares the engine
+with that. From the command line: `python -m tests.oracle --instances 10000 --seed 1`.
+"""
+
+from __future__ import annotations
+
+from tests.oracle.run import run
+
+__all__ = ["run"]
