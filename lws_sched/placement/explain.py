@@ -12,15 +12,17 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from lws_sched.placement import topology, wording
 from lws_sched.placement.eligibility import affine, eligible, repelling, selected
-from lws_sched.placement.exact import search
-from lws_sched.placement.request import GroupRequest, PodShape
-from lws_sched.placement.room import NEVER, Asked, Need, Room, asked, avoided, barring, closed_to, room_for, whole_need
+from lws_sched.placement.exact import Space, search, space_for
+from lws_sched.placement.request import LEADER_EXCLUDED, NO_SUBGROUP, GroupRequest, PodShape
+from lws_sched.placement.room import NEVER, Asked, Room, asked, avoided, barring, closed_to
 from lws_sched.placement.snapshot import Snapshot, namespace_of
+from lws_sched.placement.subgroups import Layout, Nested, layout_of
 from lws_sched.placement.table import Ints, Partition
 from lws_sched.placement.topology import UnknownLevel
 
@@ -39,12 +41,18 @@ class Diagnosis:
     """With these nodes schedulable it fits."""
     wider: str = ""
     """Asking for this label instead makes it fit."""
+    widened: str = ""
+    """The field of the request that `wider` is for."""
+    smaller: int = 0
+    """With this size it fits."""
 
 
 def diagnose(snapshot: Snapshot, request: GroupRequest) -> Diagnosis:
     keys = asked(snapshot.table, request)
     if isinstance(keys, UnknownLevel):
         return Diagnosis(keys.sentence, keys.fix)
+    if keys.inner and layout_of(request) is None:
+        return _indivisible(request)
     found = (
         _unoffered(snapshot, request)
         or _repelled(snapshot, request)
@@ -53,6 +61,15 @@ def diagnose(snapshot: Snapshot, request: GroupRequest) -> Diagnosis:
         or _set_aside(snapshot, request)
     )
     return found or _Case(snapshot, request, keys).diagnose()
+
+
+def _indivisible(request: GroupRequest) -> Diagnosis:
+    size = request.subgroup_size
+    whole = "size - 1" if request.subgroup_policy == LEADER_EXCLUDED else "size or size - 1"
+    return Diagnosis(
+        f"its {request.size} members cannot be divided into subgroups of {size} ({request.subgroup_policy})",
+        f"set a size for which {whole} is a multiple of {size}, or another subGroupSize",
+    )
 
 
 def _roles(request: GroupRequest) -> tuple[tuple[str, PodShape], ...]:
@@ -135,10 +152,12 @@ def _oversized(snapshot: Snapshot, request: GroupRequest) -> Diagnosis | None:
 
 def _unlabelled(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Diagnosis | None:
     takers = np.logical_or.reduce([eligible(snapshot.table, shape) for _, shape in _roles(request)])
-    inside = snapshot.table.partition(keys.base).codes >= 0
-    if (takers & inside).any():
+    wanted = keys.base
+    if request.size > 1 or request.subgroup_of(0) != NO_SUBGROUP:
+        wanted = tuple(dict.fromkeys((*keys.base, *keys.inner)))
+    if (takers & (snapshot.table.partition(wanted).codes >= 0)).any():
         return None
-    names = " and ".join(keys.base)
+    names = " and ".join(wanted)
     return Diagnosis(
         f"none of the {int(takers.sum())} nodes that take the group carries the label {names}",
         f"label these nodes with {names}",
@@ -180,22 +199,20 @@ class _Case:
         if closed is not None:
             return closed
         empty = self.snapshot.emptied(np.arange(len(self.snapshot.table)))
-        could = self._room(empty)
-        slack = could.slack(self._base, self._need)
+        could = self._space(empty)
+        slack = could.slack(self._base)
         if not (slack >= 0).any():
-            return self._too_large(could)
+            return self._too_large(could, slack)
         return self._too_full(slack)
 
     @property
     def _base(self) -> Partition:
         return self.snapshot.table.partition(self.keys.base)
 
-    @property
-    def _need(self) -> Need:
-        return whole_need(self.request)
-
-    def _room(self, snapshot: Snapshot) -> Room:
-        return room_for(snapshot, self.request, closed_to(snapshot, self.request, self.keys))
+    def _space(self, snapshot: Snapshot) -> Space:
+        space = space_for(snapshot, self.request, self.keys)
+        assert space is not None
+        return space
 
     def _closed(self) -> Diagnosis | None:
         """Other groups of the namespace hold every domain that has room."""
@@ -204,8 +221,7 @@ class _Case:
         placed = search(nobody, self.request)
         if placed is None:
             return None
-        room = self._room(nobody)
-        roomy = int((room.slack(self._base, self._need) >= 0).sum())
+        roomy = int((self._space(nobody).slack(self._base) >= 0).sum())
         slots = np.array([self.snapshot.table.position[node] for node in placed.slots], dtype=np.int64)
         groups = tuple(tenancy.group_names(barring(self.snapshot, self.request, self.keys, slots)))
         there = f"{wording.listed(groups, 'group')} in {placed.domain_value or 'the cluster'}"
@@ -214,55 +230,81 @@ class _Case:
         return Diagnosis(
             f"it needs {wording.members(self.snapshot, self.request)}{where}; {kinds} closed to it by other groups of "
             f"namespace {namespace_of(self.request)}, such as {there}",
-            f"move {there} elsewhere" + (", or do without the exclusive topology" if self.keys.exclusive else ""),
+            f"move {there} elsewhere" + self._sharing(),
             removed=groups,
         )
 
-    def _too_large(self, could: Room) -> Diagnosis:
+    def _sharing(self) -> str:
+        alone = replace(self.request, exclusive="", subgroup_exclusive="")
+        return ", or do without the exclusive topology" if search(self.snapshot, alone) is not None else ""
+
+    def _too_large(self, could: Space, slack: Ints) -> Diagnosis:
         """No domain takes the group even with nothing else on it."""
-        best = int(np.argmax(could.slack(self._base, self._need)))
-        size = self._held(could, best)
-        fix, wider = self._wider()
+        best = int(np.argmax(slack))
+        fix, wider, widened = self._wider()
+        smaller = 0 if fix else self._fits_with()
         if not fix:
-            fix = f"set its size to at most {size}, or add hosts to {self._named(best)}" if size else "add larger nodes"
+            shrink = f"set its size to at most {smaller}, or " if smaller else ""
+            has_leader = _takes_leader(slack[best])
+            fix = f"{shrink}add {'hosts' if has_leader else 'larger nodes'} to {self._named(best)}"
         largest = f"the largest, {self._named(best)}," if self.keys.base else "the cluster"
         return Diagnosis(
-            f"{self._needs(best)}; {largest} holds {self._said(could, best)} even when empty{self._left_out(best)}",
+            f"{self._needs(best)}; {largest} holds {self._said(could, slack, best)} even when empty"
+            f"{self._left_out(best)}",
             fix,
             wider=wider,
+            widened=widened,
+            smaller=smaller,
         )
+
+    def _fits_with(self) -> int:
+        """The largest size with which the group fits now, all else being equal; 0 where there is none."""
+        step = self.request.subgroup_size if self.keys.inner else 1
+        sizes = range(self.request.size % step or step, self.request.size, step)
+        best, low, high = 0, 0, len(sizes)
+        while low < high:
+            middle = (low + high) // 2
+            if search(self.snapshot, replace(self.request, size=sizes[middle], stay=())) is not None:
+                best, low = sizes[middle], middle + 1
+            else:
+                high = middle
+        return best
 
     def _too_full(self, empty_slack: Ints) -> Diagnosis:
         """It would fit, were there not others."""
         closed = closed_to(self.snapshot, self.request, self.keys)
-        if closed is not None and (closed.to_leader | (self._base.codes < 0)).all():
-            closed = None
-        now = room_for(self.snapshot, self.request, closed)
-        best = int(np.argmax(np.where(empty_slack >= 0, now.slack(self._base, self._need), -2 * NEVER)))
-        nodes = self._to_empty(best, now)
-        wider_fix, wider = self._wider()
+        if closed is not None and (closed.to_workers | (self._base.codes < 0)).all():
+            nobody = self.snapshot.tenancy.without(np.ones(len(self.snapshot.tenancy.positions), dtype=np.bool_))
+            now = self._space(replace(self.snapshot, tenancy=nobody))
+        else:
+            now = self._space(self.snapshot)
+        slack = now.slack(self._base)
+        best = int(np.argmax(np.where(empty_slack >= 0, slack, -2 * NEVER)))
+        nodes = self._to_empty(best, now.room)
+        wider_fix, wider, widened = self._wider()
         many = f"{len(nodes)} hosts" if len(nodes) > 1 else "1 host"
         fix = f"free {many} in {self._named(best)} ({wording.listed(nodes, 'node')})"
         where = f"the best, {self._named(best)}," if self.keys.base else "the cluster"
         return Diagnosis(
-            f"{self._needs(best)}; {where} {self._state(now, best)}{self._left_out(best)}",
+            f"{self._needs(best)}; {where} {self._state(now, slack, best)}{self._left_out(best)}",
             f"{fix}, or {wider_fix}" if wider_fix else fix,
             emptied=nodes,
             wider=wider,
+            widened=widened,
         )
 
-    def _state(self, now: Room, domain: int) -> str:
+    def _state(self, now: Space, slack: Ints, domain: int) -> str:
         entries = barring(self.snapshot, self.request, self.keys, self._base.members(domain))
         groups = self.snapshot.tenancy.group_names(entries)
         closed = f"is closed to it by {wording.listed(groups, 'group')} and " if groups else ""
-        return f"{closed}has room for {self._said(now, domain)}"
+        return f"{closed}has room for {self._said(now, slack, domain)}"
 
     def _to_empty(self, domain: int, now: Room) -> tuple[str, ...]:
         """Few nodes that, once empty, let the group into a domain: those of groups that bar it, then those that gain
         most room, as many as it takes."""
         snapshot, members = self.snapshot, self._base.members(domain)
         bars = np.unique(snapshot.tenancy.positions[barring(snapshot, self.request, self.keys, members)])
-        empty = room_for(snapshot.emptied(members), self.request, None)
+        empty = self._space(snapshot.emptied(np.arange(len(snapshot.table)))).room
         members = members[~np.isin(members, bars)]
         fits_leader = (empty.loss[members] < NEVER).astype(np.int64) - (now.loss[members] < NEVER)
         gain = empty.workers[members] - now.workers[members]
@@ -276,38 +318,44 @@ class _Case:
                 low = middle + 1
         return tuple(snapshot.table.names[index] for index in sorted(order[:low].tolist()))
 
-    def _wider(self) -> tuple[str, str]:
-        """A wider level that takes the group now, as a fix and as a label; empty where there is none."""
-        if not self.keys.base:
-            return "", ""
-        field = "required" if self.request.required else "exclusive"
+    def _wider(self) -> tuple[str, str, str]:
+        """A wider level that takes the group now: as a fix, as a label and the request's field; else empty."""
+        for field in ("required", "exclusive", "subgroup_required", "subgroup_exclusive"):
+            asked_for = getattr(self.request, field)
+            if asked_for and (field.startswith("subgroup") <= bool(self.keys.inner)):
+                found = self._wider_for(field, topology.key_or_name(asked_for, self.snapshot.table.keys))
+                if found[0]:
+                    return found
+        return "", "", ""
+
+    def _wider_for(self, field: str, asked_for: str) -> tuple[str, str, str]:
         table = self.snapshot.table
-        asked_for = table.column(self.keys.base[0])
-        levels = [key for key in topology.levels_on(table.keys) if key not in self.keys.base]
-        wider = [key for key in levels if len(table.column(key).values) < len(asked_for.values)]
-        for key in sorted(wider, key=lambda key: -len(table.column(key).values)):
+        count = len(table.column(asked_for).values)
+        levels = [key for key in topology.levels_on(table.keys) if len(table.column(key).values) < count]
+        for key in sorted(levels, key=lambda key: -len(table.column(key).values)):
             if search(self.snapshot, _asking(self.request, field, key)) is not None:
-                return f"ask for {key}, where it fits", key
+                whole = f"ask for {key}, where it fits"
+                return f"let each subgroup use one {key}, then it fits" if "subgroup" in field else whole, key, field
         if search(self.snapshot, _asking(self.request, field, "")) is not None:
-            return f"do without the {field} topology, then it fits", ""
-        return "", ""
+            return f"do without the {field.replace('_', ' ')} topology, then it fits", "", field
+        return "", "", ""
 
-    def _held(self, room: Room, domain: int) -> int:
-        """How many members of the group the domain holds; without a place for the leader, how many workers."""
-        members = self._base.members(domain)
-        loss = int(room.loss[members].min())
-        total = int(room.workers[members].sum())
-        if loss >= NEVER:
-            return total
-        return min(total - loss, self.request.size - 1) + 1
-
-    def _said(self, room: Room, domain: int) -> str:
-        if int(room.loss[self._base.members(domain)].min()) < NEVER:
-            return str(self._held(room, domain))
+    def _said(self, space: Space, slack: Ints, domain: int) -> str:
+        """What the domain holds, in members or subgroups."""
+        if isinstance(space, Nested):
+            return self._said_in_subgroups(space.layout, slack[domain])
+        if _takes_leader(slack[domain]):
+            return str(min(int(slack[domain]) + self.request.size, self.request.size))
         if self.request.size == 1 or self.request.leader == self.request.worker:
             return "none"
-        workers = self._held(room, domain)
+        workers = int(space.room.workers[self._base.members(domain)].sum())
         return f"{workers} {'worker' if workers == 1 else 'workers'} but not the leader"
+
+    def _said_in_subgroups(self, layout: Layout, slack: int) -> str:
+        total = layout.plain + layout.leader_inside
+        if not _takes_leader(slack):
+            return "no subgroup with the leader" if layout.leader_inside else "no leader"
+        return f"{min(int(slack) + total, total)} of its {total} subgroups"
 
     def _named(self, domain: int) -> str:
         node = int(self._base.members(domain)[0])
@@ -336,4 +384,9 @@ class _Case:
 
 
 def _asking(request: GroupRequest, field: str, key: str) -> GroupRequest:
-    return replace(request, required=key) if field == "required" else replace(request, exclusive=key)
+    changed: dict[str, Any] = {field: key}
+    return replace(request, **changed)
+
+
+def _takes_leader(slack: int) -> bool:
+    return slack > -NEVER // 2

@@ -50,7 +50,9 @@ def members(snapshot: Snapshot, request: GroupRequest, scarce: str = "") -> str:
 def place(keys: Asked) -> str:
     """Where the members must stand: ` in one topology.lws-sched.io/rack of its own`."""
     parts = [f"one {key}" + (" of its own" if key == keys.exclusive else "") for key in keys.base]
-    return f" in {' and '.join(parts)}" if parts else ""
+    inner = [f"one {key}" + (" of its own" if key == keys.inner_exclusive else "") for key in keys.inner]
+    where = f" in {' and '.join(parts)}" if parts else ""
+    return f"{where}, each subgroup in {' and '.join(inner)}" if inner else where
 
 
 def listed(names: Sequence[str], noun: str) -> str:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 from lws_sched.placement import (
     Diagnosis,
@@ -19,16 +22,16 @@ from lws_sched.placement import (
     diagnose,
     plan,
 )
+from tests.oracle.instances import instance
+from tests.oracle.run import fleet_of as oracle_fleet
 from tests.unit.placement.cluster import (
     BLOCK,
     GPU,
     RACK,
-    Instance,
     Standing,
     fleet_of,
     group,
     host,
-    instances,
     pod,
     racks,
 )
@@ -142,7 +145,7 @@ def test_domains_held_by_other_groups_are_named_with_them() -> None:
     snapshot = fleet_of(racks(2, 4), owners).snapshot()
     found = refusal(snapshot, group("a-0", 3, exclusive=RACK))
     assert "all 2 domains with room for it are closed to it by other groups of namespace default" in found.reason
-    assert found.fix == "move default/owner-0 in rack-0 elsewhere, or do without the exclusive topology"
+    assert found.fix == "move default/owner-0 in rack-0 elsewhere"
     assert found.removed == ("default/owner-0",)
     assert fits(fleet_of(racks(2, 4), owners[1:]).snapshot(), group("a-0", 3, exclusive=RACK))
 
@@ -168,11 +171,35 @@ def test_the_scarce_resource_is_named_beside_the_devices() -> None:
     )
 
 
-@settings(max_examples=200, deadline=None)
-@given(instances())
-def test_whatever_a_fix_promises_is_true(instance: Instance) -> None:
-    request = instance.request
-    snapshot = fleet_of(instance.nodes, instance.standing).snapshot()
+def test_a_guest_may_do_without_the_exclusive_topology() -> None:
+    guests = [Standing(f"o{r}", f"r{r}-h0", {GPU: 1}, Tenant(f"default/guest-{r}", "default")) for r in range(2)]
+    found = refusal(fleet_of(racks(2, 4), guests).snapshot(), group("a-0", 3, exclusive=RACK))
+    assert found.fix == "move default/guest-0 in rack-0 elsewhere, or do without the exclusive topology"
+
+
+def test_subgroups_that_do_not_fit_are_counted_and_the_wider_level_is_named() -> None:
+    request = group("a-0", 12, required=BLOCK, subgroup_size=6, subgroup_required=RACK)
+    found = refusal(fleet_of([*racks(1, 8), *racks(4, 4)[4:]]).snapshot(), request)
+    assert found.reason == (
+        f"it needs 12 hosts with 8 {GPU} each in one {BLOCK}, each subgroup in one {RACK}; "
+        "the largest, block-0, holds 1 of its 2 subgroups even when empty"
+    )
+    assert found.fix == f"let each subgroup use one {BLOCK}, then it fits"
+    assert (found.wider, found.widened) == (BLOCK, "subgroup_required")
+
+
+def test_members_that_cannot_be_divided_into_subgroups_are_told_so() -> None:
+    request = group("a-0", 6, subgroup_size=4, subgroup_required=RACK)
+    found = refusal(fleet_of(racks(2, 8)).snapshot(), request)
+    assert found.reason == "its 6 members cannot be divided into subgroups of 4 (LeaderWorker)"
+    assert found.fix == "set a size for which size or size - 1 is a multiple of 4, or another subGroupSize"
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_whatever_a_fix_promises_is_true(seed: int) -> None:
+    each = instance(Random(seed))
+    request, snapshot = each.group, oracle_fleet(each).snapshot()
     [decision] = plan(snapshot, [request])
     assume(isinstance(decision, Refused))
     found = diagnose(snapshot, request)
@@ -181,13 +208,14 @@ def test_whatever_a_fix_promises_is_true(instance: Instance) -> None:
     if found.emptied:
         assert fits(emptied(snapshot, found.emptied), request)
     if found.removed:
-        rest = [each for each in instance.standing if not each.tenant or each.tenant.group not in found.removed]
-        assert fits(fleet_of(instance.nodes, rest).snapshot(), request)
+        rest = tuple(pod for pod in each.standing if not pod.tenant or pod.tenant.group not in found.removed)
+        assert fits(oracle_fleet(replace(each, standing=rest)).snapshot(), request)
     if found.revived:
-        nodes = [replace(each, schedulable=each.schedulable or each.name in found.revived) for each in instance.nodes]
-        assert fits(fleet_of(nodes, instance.standing).snapshot(), request)
-    if found.wider:
-        widened = (
-            replace(request, required=found.wider) if request.required else replace(request, exclusive=found.wider)
-        )
-        assert fits(snapshot, widened)
+        nodes = tuple(replace(node, schedulable=node.schedulable or node.name in found.revived) for node in each.nodes)
+        assert fits(oracle_fleet(replace(each, nodes=nodes)).snapshot(), request)
+    if found.widened:
+        changed: dict[str, Any] = {found.widened: found.wider}
+        assert fits(snapshot, replace(request, **changed))
+    if found.smaller:
+        assert fits(snapshot, replace(request, size=found.smaller, stay=()))
+        assert str(found.smaller) in found.fix
