@@ -22,7 +22,8 @@ from lws_sched.api.placement import GroupPlacement
 from lws_sched.api.quantity import Resources
 from lws_sched.intake.standing import Held, held_slots, node_state, standing_node, tenant_of
 from lws_sched.kube.port import Change
-from lws_sched.placement import Fleet, Snapshot, pod_requests
+from lws_sched.placement import Fleet, Snapshot, Victim, pod_requests
+from lws_sched.placement.victims import without
 
 
 @dataclass(frozen=True)
@@ -120,16 +121,15 @@ class Ledger:
     # --- readers -----------------------------------------------------------------------------------------------------
 
     def snapshot(self, excluding: Iterable[str] = ()) -> Snapshot:
-        """The fleet as it would be if the given groups held nothing."""
+        """The fleet as it would be if the given groups held nothing, and members that stand on their slots were gone:
+        their successors bear the same names, so they cannot come before that."""
         with self.lock:
-            apart = [each for key in excluding for each in self._held.get(key, ())]
-            for each in apart:
-                self._uncharge(each)
-            try:
-                return self._fleet.snapshot()
-            finally:
-                for each in apart:
-                    self._settle(each)
+            gone = [
+                Victim(key, 0, tuple((each.node, tuple(each.requests.items())) for each in self._held[key]))
+                for key in excluding
+                if key in self._held
+            ]
+            return without(self._fleet.snapshot(), gone)
 
     def slot(self, pod: str) -> Slot | None:
         """The slot held for a pod (`namespace/name`). Lock-free."""

@@ -9,7 +9,10 @@ by state of the record:
   Where a slot's node is lost, or the scheduler refuses a member on its slot, or two barriers failed, or some pods
   never come: abort, as a pin cannot be undone.
 - Committed: only forward. Bindings left undone are posted; a member lost before its stage was bound takes all with it.
-- Bound: a member that comes back gets its slot. When the leader goes, the slots are kept (Sticky) for the next one.
+- Bound: a member that comes back gets its slot, or another one where its node is lost or refused it. When the leader
+  goes, the slots are kept (Sticky) for the next one.
+- Sticky: the next incarnation is given these slots; where some are lost, all of those are replaced in one decision.
+  What it still has is kept while it waits for that.
 - Aborting: wait until every member that is not behind our gate is gone, then plan again.
 """
 
@@ -99,6 +102,11 @@ def decide(view: View) -> Step:
 
 def is_gated(pod: Pod) -> bool:
     return any(gate.name == names.GATE for gate in pod.spec.scheduling_gates)
+
+
+def is_behind_our_gate_alone(pod: Pod) -> bool:
+    """Whether only our gate holds the pod back: others (a queue's, say) decide before we do."""
+    return [gate.name for gate in pod.spec.scheduling_gates] == [names.GATE]
 
 
 def is_leaving(pod: Pod) -> bool:
@@ -213,7 +221,34 @@ def _bound(view: View, record: GroupPlacement) -> Step:
     ]
     if unbound and not view.committing:
         return _bind(view, record, unbound)
-    return Step(place=_to_place(view, record))
+    lost = lost_slots(view, record)
+    known = {record.status.slots[index] for index in lost}
+    refused = [slot for slot in _refused_members(view, record) if slot.node not in known]
+    if refused:
+        return Step(write=records.member_refused(record, tuple(refused), view.stamp))
+    stuck = tuple(pod for index, pod in sorted(view.pods.items()) if index in lost and _is_pinned(pod))
+    waits = any(is_behind_our_gate_alone(view.pods[index]) for index in lost & view.pods.keys())
+    again = REFUSED_SECONDS if any(_is_unschedulable(pod) for pod in view.pods.values()) else None
+    return Step(place=_to_place(view, record), delete=stuck, plan=waits, again=again)
+
+
+def lost_slots(view: View, record: GroupPlacement) -> frozenset[int]:
+    """Worker indices whose slot is of no more use, and on which nobody stands who will stay: the node is lost, or the
+    scheduler refused the member there."""
+    refused = {slot.node for slot in record.status.refused if slot.until > view.stamp.now}
+    return frozenset(
+        index
+        for index, node in enumerate(record.status.slots)
+        if (node in refused or not view.is_healthy(node)) and not _stays(view.pods.get(index))
+    )
+
+
+def _stays(pod: Pod | None) -> bool:
+    return pod is not None and bool(pod.spec.node_name) and not is_leaving(pod)
+
+
+def _is_pinned(pod: Pod) -> bool:
+    return not pod.spec.node_name and not is_gated(pod) and not is_leaving(pod)
 
 
 def _note_bound(view: View, record: GroupPlacement) -> Step:
@@ -298,13 +333,13 @@ def _fits_members(view: View, record: GroupPlacement) -> bool:
 
 def _to_place(view: View, record: GroupPlacement) -> tuple[tuple[Pod, str], ...]:
     """Members behind our gate alone, of the record's revision: those that came before their place was known."""
+    lost = lost_slots(view, record)
     return tuple(
         (pod, record.status.slots[index])
         for index, pod in sorted(view.pods.items())
         if index < len(record.status.slots)
-        and view.is_healthy(record.status.slots[index])
-        and is_gated(pod)
-        and len(pod.spec.scheduling_gates) == 1
+        and index not in lost
+        and is_behind_our_gate_alone(pod)
         and not is_leaving(pod)
         and revision_of(pod) == record.spec.revision
     )

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lws_sched.api import names
@@ -22,6 +23,8 @@ from lws_sched.placement import Refused, resolve
 
 log = logging.getLogger(__name__)
 
+QUIET_SECONDS = 30.0
+"""How long a set hears nothing new of its waiting groups: their records always say it."""
 MAX_NODES = 10
 """Nodes told of per label: a whole pool that lacks it needs no thousand events."""
 
@@ -86,16 +89,34 @@ class GroupNotices:
 
     runtime: Runtime
     sets: Informer[LeaderWorkerSet]
+    _told: dict[str, float] = field(default_factory=dict)
+    """When waiting was told of last, by the set's UID, on the monotonic clock."""
 
     def refused(self, lws: LeaderWorkerSet, sentence: str) -> None:
         """None of the set's groups can be placed at all."""
         self._warn(lws, "GroupRefused", sentence)
 
-    def waiting(self, group: WantedGroup, refused: Refused) -> None:
-        lws = self.sets.get(group.namespace, group.set_name)
-        if lws is not None:
-            fix = f"; {refused.fix}" if refused.fix else ""
-            self._warn(lws, "GroupWaiting", f"group {group.leader_name} waits: {refused.reason}{fix}")
+    def waiting(self, groups: Sequence[tuple[WantedGroup, Refused]]) -> None:
+        """One event per set for all of its groups that wait, and not for every change of the reason."""
+        now = self.runtime.clock.monotonic()
+        by_set: dict[tuple[str, str], list[tuple[WantedGroup, Refused]]] = {}
+        for group, refused in groups:
+            by_set.setdefault((group.namespace, group.set_name), []).append((group, refused))
+        for (namespace, name), waiting in sorted(by_set.items()):
+            lws = self.sets.get(namespace, name)
+            if lws is None or now - self._told.get(lws.metadata.uid, -QUIET_SECONDS) < QUIET_SECONDS:
+                continue
+            self._told[lws.metadata.uid] = now
+            first, refused = waiting[0]
+            more = f" (and {len(waiting) - 1} more of {name})" if len(waiting) > 1 else ""
+            self._warn(lws, "GroupWaiting", f"group {first.leader_name}{more} waits: {_sentence(refused)}")
+
+    def pods_wait(self, record: GroupPlacement, pods: Iterable[Pod]) -> None:
+        """Say on the gated pods of a waiting group why they wait, in the words of its record."""
+        refused = Refused("", record.status.reason, record.status.fix, "")
+        for pod in pods:
+            note = f"group {record.metadata.name} waits: {_sentence(refused)}"
+            self.runtime.recorder.event(POD, pod, type="Warning", reason="GroupWaiting", action="Place", note=note)
 
     def unknown(self, group: WantedGroup, reason: str) -> None:
         """The API server does not say what the members will be."""
@@ -116,3 +137,7 @@ class GroupNotices:
 
     def _warn(self, lws: LeaderWorkerSet, reason: str, note: str) -> None:
         self.runtime.recorder.event(LEADER_WORKER_SET, lws, type="Warning", reason=reason, action="Place", note=note)
+
+
+def _sentence(refused: Refused) -> str:
+    return f"{refused.reason}; {refused.fix}" if refused.fix else refused.reason

@@ -14,6 +14,7 @@ from lws_sched.api.core import Pod, StatefulSet
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import split_key
 from lws_sched.api.placement import GroupPlacement
+from lws_sched.api.timestamps import time_of
 from lws_sched.core import revision
 from lws_sched.extender import life
 from lws_sched.extender.barrier import Barrier
@@ -104,6 +105,14 @@ class Observer:
                 worker=replace(shapes.worker, requests=worker),
             )
         return replace(group, shapes=shapes)
+
+    def wanted_since(self, group: WantedGroup, record: GroupPlacement | None) -> str:
+        """When the group began to want a place, RFC 3339: its record tells; of groups that have none yet, those of a
+        new set are as old as the set, and those that a set has grown by are the youngest of all."""
+        if record is not None and record.metadata.creation_timestamp:
+            return record.metadata.creation_timestamp
+        siblings = self.sources.records.by_index(BY_SET, f"{group.namespace}/{group.set_name}")
+        return time_of(self.runtime.clock.now()) if siblings else group.created
 
     def _set_of(self, group: str) -> tuple[LeaderWorkerSet, int] | None:
         """The LeaderWorkerSet that wants this group, and the group's index."""

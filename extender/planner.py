@@ -15,15 +15,18 @@ from dataclasses import dataclass, field
 import msgspec
 
 from lws_sched.api import names
+from lws_sched.api import placement as api
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import split_key
 from lws_sched.api.quantity import InvalidQuantity
 from lws_sched.extender import life
 from lws_sched.extender.effects import Effects
+from lws_sched.extender.life import View
 from lws_sched.extender.notices import GroupNotices, Notices
 from lws_sched.extender.observer import BY_SET, Observer
 from lws_sched.extender.placing import Placing, Seeker
 from lws_sched.intake import wanted
+from lws_sched.intake.wanted import WantedGroup
 from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict
 from lws_sched.kube.port import Queue, Runtime
 
@@ -56,7 +59,6 @@ class Planner:
             observer,
             observer.ledger,
             observer.records,
-            observer.sources.records,
             self.group_notices,
             self._was_placed,
         )
@@ -125,6 +127,9 @@ class Planner:
         if step.confirm_lost and not self.effects.are_lost(view, step):
             return life.AGAIN_SECONDS
         self.effects.carry_out(group, view, step)
+        if view.record is not None and view.record.status.reason and step.write is None:
+            waiting = [pod for pod in view.pods.values() if life.is_behind_our_gate_alone(pod)]
+            self.group_notices.pods_wait(view.record, waiting)
         if step.plan:
             self._want_places(group)
         elif view.wanted is None:
@@ -158,11 +163,25 @@ class Planner:
         seekers: list[Seeker] = []
         for key in sorted(self.pending):
             view = self.observer.view(key)
-            if view.wanted is None or not life.decide(view).plan:
+            step = life.decide(view)
+            if view.wanted is None or not step.plan:
                 self.pending.discard(key)
                 continue
+            if step.write is not None:
+                self.look_at_group(key)  # its record must say so first
+                continue
             try:
-                seekers.append(Seeker(self.observer.shaped(view.wanted, view.record), view.record))
+                seekers.append(self._seeker(view.wanted, view))
             except (ApiError, InvalidQuantity, msgspec.ValidationError) as error:
                 self.group_notices.unknown(view.wanted, str(error))
         return seekers
+
+    def _seeker(self, group: WantedGroup, view: View) -> Seeker:
+        record = view.record
+        is_bound = record is not None and record.status.state == api.BOUND
+        return Seeker(
+            group=self.observer.shaped(group, record),
+            record=record,
+            since=self.observer.wanted_since(group, record),
+            lost=life.lost_slots(view, record) if record is not None and is_bound else frozenset(),
+        )

@@ -113,8 +113,9 @@ class PodHook:
         if record.spec.revision != pod.metadata.labels.get(names.REVISION):
             return Place.UNKNOWN if self.expects(group) else Place.NONE
         slot = self.ledger.slot(f"{namespace}/{pod.metadata.name}")
-        if slot is None or not self.ledger.is_healthy(slot.node):
-            return Place.NONE
+        needed = record.status.slots if slot is not None and slot.index == 0 else (slot.node if slot else "",)
+        if slot is None or not all(map(self.ledger.is_healthy, needed)):
+            return Place.NONE  # a leader stands for its whole group: what is lost of it is replaced first
         return self._leader_place(record) if slot.index == 0 else self._worker_place(record, pod, namespace)
 
     def _leader_place(self, record: GroupPlacement) -> Place:

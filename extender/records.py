@@ -67,7 +67,7 @@ def returned(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:
 
 
 def waiting(record: GroupPlacement, refused: Refused, stamp: Stamp) -> GroupPlacement:
-    """No slots are held; the record says why and what would help."""
+    """No slots are held; the record says why and what would help. A group that goes on waiting waits since then."""
     status = GroupPlacementStatus(
         state=api.WAITING,
         reason=refused.reason,
@@ -75,12 +75,47 @@ def waiting(record: GroupPlacement, refused: Refused, stamp: Stamp) -> GroupPlac
         proof=refused.proof,
         refused=tuple(slot for slot in record.status.refused if slot.until > stamp.now),
     )
-    return _stamped(record, status, stamp)
+    waited = record.status.state == api.WAITING and bool(record.status.since)
+    return _stamped(record, status, stamp, keep_since=waited)
 
 
 def waiting_for(record: GroupPlacement, group: WantedGroup, refused: Refused, stamp: Stamp) -> GroupPlacement:
     """`waiting`, for what the group asks now."""
     return waiting(replace(record, spec=_spec_of(group)), refused, stamp)
+
+
+def kept(record: GroupPlacement, refused: Refused, stamp: Stamp) -> GroupPlacement:
+    """A group that is down and has no whole place now: it waits, and what it still has is kept for it meanwhile."""
+    status = replace(
+        record.status,
+        state=api.STICKY,
+        committed={},
+        bound=0,
+        reason=refused.reason,
+        fix=refused.fix,
+        failed_barriers=0,
+    )
+    return _stamped(record, status, stamp, keep_since=record.status.state == api.STICKY)
+
+
+def moved(record: GroupPlacement, slots: Mapping[int, str], stamp: Stamp) -> GroupPlacement:
+    """Members of a bound group that lost their slots have others; everybody else stays."""
+    after = tuple(slots.get(index, node) for index, node in enumerate(record.status.slots))
+    refused = tuple(slot for slot in record.status.refused if slot.until > stamp.now)
+    status = replace(record.status, slots=after, refused=refused, reason="", fix="")
+    return _stamped(record, status, stamp, keep_since=True)
+
+
+def member_refused(record: GroupPlacement, refused: tuple[api.RefusedSlot, ...], stamp: Stamp) -> GroupPlacement:
+    """The scheduler refuses returned members of a bound group on their slots: these are not used again for a while."""
+    status = replace(record.status, refused=(*record.status.refused, *refused), reason=refused[0].reason)
+    return _stamped(record, status, stamp, keep_since=True)
+
+
+def member_waiting(record: GroupPlacement, refused: Refused, stamp: Stamp) -> GroupPlacement:
+    """Returned members of a bound group have no slot now; the record says why."""
+    status = replace(record.status, reason=refused.reason, fix=refused.fix)
+    return _stamped(record, status, stamp, keep_since=True)
 
 
 def given_back(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:

@@ -269,3 +269,37 @@ class TestAborting:
     def test_without_a_leader_each_worker_is_deleted(self) -> None:
         pods = {1: pod(1), 2: pod(2, leaving=True)}
         assert decide(view(record(api.ABORTING), pods)).delete == (pods[1],)
+
+
+class TestAMemberThatLostItsSlot:
+    def test_of_a_bound_group_is_given_another_one(self) -> None:
+        pods = {**bound_members(), 2: pod(2, uid="again", gated=True)}
+        step = decide(view(record(api.BOUND, leader_uid="uid-0"), pods, lost_nodes=("n2",)))
+        assert step == Step(plan=True)
+
+    def test_waits_while_somebody_else_holds_it_back(self) -> None:
+        pods = {**bound_members(), 2: pod(2, uid="again", gated=True, gates=("quota.example/queue",))}
+        assert decide(view(record(api.BOUND, leader_uid="uid-0"), pods, lost_nodes=("n2",))) == NOTHING
+
+    def test_does_not_take_a_member_along_that_stands_on_a_lost_node(self) -> None:
+        pods = {**bound_members(), 2: pod(2, uid="again", gated=True)}
+        seen = view(record(api.BOUND, leader_uid="uid-0"), pods, lost_nodes=("n1", "n2"))
+        assert seen.record is not None
+        assert life.lost_slots(seen, seen.record) == {2}
+        leaving = {**pods, 1: pod(1, node="n1", leaving=True)}
+        seen = view(seen.record, leaving, lost_nodes=("n1", "n2"))
+        assert life.lost_slots(seen, record(api.BOUND)) == {1, 2}
+
+    def test_is_deleted_where_it_is_pinned_to_it_already(self) -> None:
+        pods = {**bound_members(), 2: pod(2, uid="again")}
+        step = decide(view(record(api.BOUND, leader_uid="uid-0"), pods, lost_nodes=("n2",)))
+        assert step.delete == (pods[2],)
+
+    def test_because_the_scheduler_refuses_it_there_is_remembered_and_gets_another(self) -> None:
+        pods = {**bound_members(), 2: pod(2, uid="again", unschedulable="node(s) had volume conflict", age=6)}
+        first = decide(view(record(api.BOUND, age=60, leader_uid="uid-0"), pods))
+        assert first.write is not None
+        assert [slot.node for slot in first.write.status.refused] == ["n2"]
+        assert first.write.status.state == api.BOUND
+        second = decide(view(first.write, pods))
+        assert second.delete == (pods[2],)

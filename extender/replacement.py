@@ -1,0 +1,47 @@
+"""Other slots for a few members of a group that stands: what to ask for, so that they join the others.
+
+The members that stay cannot be moved, so the lost ones alone are asked for, all together, as workers of a group of
+their own that is tied to the domain in which the others stand. Its tenants are the group itself, so its own exclusive
+topology keeps nobody out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+
+from lws_sched.placement import GroupRequest, Snapshot, levels_on, resolve
+
+
+def replacements(
+    snapshot: Snapshot, whole: GroupRequest, slots: Sequence[str], lost: Collection[int]
+) -> tuple[GroupRequest, ...]:
+    """Requests to try in turn; the slots of each are for the lost worker indices in ascending order.
+
+    `whole` is the request of the whole group and `slots` what it has. The lost members go into the domains that the
+    group must share; within these, into the narrowest that the others happen to share, if there is room, and else into
+    wider ones.
+    """
+    standing = [node for index, node in enumerate(slots) if index not in lost and node in snapshot.table.position]
+    shared = _shared(snapshot, standing)
+    asked = [resolve(name, snapshot.table.keys) for name in (whole.required, whole.exclusive) if name]
+    must = {key: shared[key] for key in asked if isinstance(key, str) and key in shared}
+    narrower = [key for key in reversed(levels_on(snapshot.table.keys)) if key in shared and key not in must]
+    return tuple(
+        _within(whole, len(lost), domain) for domain in (*({**must, key: shared[key]} for key in narrower), must)
+    )
+
+
+def _within(whole: GroupRequest, size: int, domain: Mapping[str, str]) -> GroupRequest:
+    """Some workers of the group, on nodes that carry these labels."""
+    selector = tuple(sorted({**dict(whole.worker.selector), **domain}.items()))
+    worker = replace(whole.worker, selector=selector)
+    return replace(whole, size=size, leader=worker, worker=worker, required="", preferred=(), stay=())
+
+
+def _shared(snapshot: Snapshot, nodes: Sequence[str]) -> Mapping[str, str]:
+    """The labels that all of these nodes have in common."""
+    labels = [snapshot.table.nodes[snapshot.table.position[node]].labels for node in nodes]
+    if not labels:
+        return {}
+    return {key: value for key, value in labels[0].items() if all(each.get(key) == value for each in labels)}

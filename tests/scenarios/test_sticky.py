@@ -1,0 +1,120 @@
+"""A group that comes back: to its own nodes, and where some of them are lost, as near to them as can be."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from tests.scenarios.cluster import NODES, PODS, Body, Cluster
+from tests.scenarios.conditions import all_groups_complete, records_are, says
+from tests.scenarios.manifests import lws
+
+ALL_RACKS = slice(None)
+
+
+def cordon(cluster: Cluster, *nodes: str, is_closed: bool = True) -> None:
+    for node in nodes:
+        cluster.faults.append(cluster.now())
+        cluster.merge(NODES, node, {"spec": {"unschedulable": is_closed}})
+
+
+def restart(cluster: Cluster, leader: str) -> None:
+    cluster.delete_pod(leader)
+
+
+def moves(history: list[Body]) -> int:
+    """How often the slots of a record were decided anew."""
+    slots = [each["status"]["slots"] for each in history if each["status"].get("slots")]
+    return sum(before != after for before, after in pairwise(slots))
+
+
+def test_a_restarted_group_returns_to_its_own_nodes_though_others_would_fit_better(cluster: Cluster) -> None:
+    cluster.has_racks(2, hosts=4)
+    cluster.apply(lws("home", size=3).required())
+    cluster.eventually(all_groups_complete("home"))
+    nodes, uids = cluster.nodes_of("home"), cluster.uids("home")
+    restart(cluster, "home-0")
+    cluster.eventually(all_groups_complete("home", other_than=uids))
+    assert cluster.nodes_of("home") == nodes
+
+
+@pytest.mark.parametrize("lost", [1, 3])
+def test_nodes_that_fail_together_cost_one_decision_and_only_their_slots_move(cluster: Cluster, lost: int) -> None:
+    cluster.has_racks(2, hosts=8)
+    cluster.apply(lws("home", size=4).required())
+    cluster.eventually(all_groups_complete("home"))
+    before, uids = cluster.nodes_of("home"), cluster.uids("home")
+    gone = sorted(before.values())[:lost]
+    cordon(cluster, *gone)
+    restart(cluster, "home-0")
+    cluster.eventually(all_groups_complete("home", other_than=uids))
+    after = cluster.nodes_of("home")
+    assert {name: node for name, node in after.items() if node not in gone and before[name] not in gone} == {
+        name: node for name, node in before.items() if node not in gone
+    }
+    assert not set(gone) & set(after.values())
+    assert len(cluster.racks_of("home")["home-0"]) == 1
+    assert moves(cluster.history("GroupPlacement", "home-0")) == 1
+
+
+def test_without_a_free_host_in_the_domain_the_whole_group_moves(cluster: Cluster) -> None:
+    cluster.has_racks(2, hosts=4)
+    cluster.apply(lws("home", size=4).required())
+    cluster.eventually(all_groups_complete("home"))
+    [rack] = cluster.racks_of("home")["home-0"]
+    uids = cluster.uids("home")
+    cordon(cluster, cluster.nodes_of("home")["home-0-2"])
+    restart(cluster, "home-0")
+    cluster.eventually(all_groups_complete("home", other_than=uids))
+    assert cluster.racks_of("home")["home-0"] & {rack} == set()
+
+
+def test_a_group_that_cannot_return_whole_keeps_what_it_still_has_and_says_why(cluster: Cluster) -> None:
+    cluster.has_racks(1, hosts=4)
+    cluster.apply(lws("home", size=4).required())
+    cluster.eventually(all_groups_complete("home"))
+    nodes, uids = cluster.nodes_of("home"), cluster.uids("home")
+    cordon(cluster, nodes["home-0-2"])
+    restart(cluster, "home-0")
+    cluster.apply(lws("rival", size=3).required())
+    cluster.eventually(says("home", r"^group home-0 waits: .*" + nodes["home-0-2"]))
+    cluster.eventually(records_are("Waiting", ["rival-0"]))
+    cluster.eventually(records_are("Sticky", ["home-0"]))
+    assert "uncordon" in (cluster.record("home-0") or {})["status"]["fix"]
+    cordon(cluster, nodes["home-0-2"], is_closed=False)
+    cluster.eventually(all_groups_complete("home", other_than=uids))
+    assert cluster.nodes_of("home") == nodes
+
+
+def test_under_restart_policy_none_a_member_whose_node_is_lost_gets_another_host_of_the_rack(cluster: Cluster) -> None:
+    cluster.has_racks(2, hosts=6)
+    cluster.apply(lws("tough", size=4).required().restart_policy("None"))
+    cluster.eventually(all_groups_complete("tough"))
+    nodes, uids = cluster.nodes_of("tough"), cluster.uids("tough")
+    lost = ("tough-0-1", "tough-0-3")
+    cordon(cluster, *(nodes[name] for name in lost))
+    for name in lost:
+        cluster.delete_pod(name)
+    cluster.eventually(all_groups_complete("tough", other_than={name: uids[name] for name in lost}))
+    after = cluster.nodes_of("tough")
+    assert {name for name in nodes if after[name] != nodes[name]} == set(lost)
+    assert len(cluster.racks_of("tough")["tough-0"]) == 1
+    assert {name for name, uid in cluster.uids("tough").items() if uid != uids[name]} == set(lost)
+
+
+def test_under_restart_policy_none_a_member_waits_for_a_host_of_the_rack_and_the_others_stay(cluster: Cluster) -> None:
+    cluster.has_racks(2, hosts=4)
+    cluster.apply(lws("tough", size=4).required().restart_policy("None"))
+    cluster.eventually(all_groups_complete("tough"))
+    nodes, uids = cluster.nodes_of("tough"), cluster.uids("tough")
+    cordon(cluster, nodes["tough-0-1"])
+    cluster.delete_pod("tough-0-1")
+    cluster.eventually(says("tough", r"^group tough-0 waits: "))
+    cluster.eventually(says("tough-0-1", r"^group tough-0 waits: "))
+    cordon(cluster, nodes["tough-0-1"], is_closed=False)
+    cluster.eventually(all_groups_complete("tough", other_than={"tough-0-1": uids["tough-0-1"]}))
+    assert cluster.nodes_of("tough") == nodes
+    assert (cluster.record("tough-0") or {})["status"].get("reason", "") == ""
+    assert all(uid == uids[name] for name, uid in cluster.uids("tough").items() if name != "tough-0-1")
+    assert len(cluster.all(PODS)) == 4
