@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -31,7 +32,8 @@ class InvalidCertificate(ValueError):
 
 @dataclass(frozen=True)
 class Certificate:
-    """PEM texts: the serving certificate, its private key, and the authority that signed it (a `caBundle`)."""
+    """PEM texts: the serving certificate (a chain may follow it), its private key, and the authorities that a client is
+    to trust (a `caBundle`): the one that signed it and, while certificates change, others. Empty where not known."""
 
     certificate: bytes
     key: bytes
@@ -44,14 +46,18 @@ class Certificate:
         return tuple(str(name.value) for name in extension.value)
 
     @property
+    def not_before(self) -> float:
+        """When it begins, seconds since the epoch."""
+        return _parsed(self.certificate).not_valid_before_utc.timestamp()
+
+    @property
     def not_after(self) -> float:
         """When it ends, seconds since the epoch."""
         return _parsed(self.certificate).not_valid_after_utc.timestamp()
 
     def expires_soon(self, now: float) -> bool:
         """Whether to issue the next one: two thirds of its life are over."""
-        parsed = _parsed(self.certificate)
-        begin, end = parsed.not_valid_before_utc.timestamp(), parsed.not_valid_after_utc.timestamp()
+        begin, end = self.not_before, self.not_after
         return now >= begin + RENEW_AT * (end - begin)
 
     def __repr__(self) -> str:
@@ -86,21 +92,62 @@ def issue(names: Sequence[str], now: float, lifetime: float = LIFETIME_SECONDS) 
     )
 
 
-def read(certificate: bytes, key: bytes, authority: bytes) -> Certificate:
-    """PEM texts from elsewhere, checked to belong together. Raises InvalidCertificate."""
+def read(certificate: bytes, key: bytes, authorities: bytes = b"") -> Certificate:
+    """PEM texts from elsewhere, checked to belong together. Raises InvalidCertificate.
+
+    One of the authorities must have signed the certificate; where none are given, that is for the clients to judge.
+    """
     parsed = _parsed(certificate)
-    issuer = _parsed(authority)
+    issuers = _all_parsed(authorities)
     try:
         private = serialization.load_pem_private_key(key, password=None)
     except (ValueError, TypeError) as error:
         raise InvalidCertificate(f"the private key of the webhook certificate cannot be read: {error}") from error
     if private.public_key() != parsed.public_key():
         raise InvalidCertificate("the webhook certificate and its private key are not a pair: replace both together")
+    if issuers and not any(_has_signed(issuer, parsed) for issuer in issuers):
+        raise InvalidCertificate("the webhook certificate was not signed by the authority given with it")
+    return Certificate(certificate=certificate, key=key, authority=authorities)
+
+
+def bundle(*authorities: bytes, now: float) -> bytes:
+    """All certificates in these PEM texts, each once, without those that have ended. Unreadable texts hold none."""
+    found: dict[bytes, None] = {}
+    for pem in authorities:
+        try:
+            parsed = _all_parsed(pem)
+        except InvalidCertificate:
+            continue
+        for each in parsed:
+            if each.not_valid_after_utc.timestamp() > now:
+                found[each.public_bytes(serialization.Encoding.PEM)] = None
+    return b"".join(found)
+
+
+def is_signed_by_any(certificate: Certificate, authorities: bytes) -> bool:
+    """Whether a client that trusts these authorities trusts the certificate. A chain's last certificate counts."""
     try:
-        parsed.verify_directly_issued_by(issuer)
-    except Exception as error:
-        raise InvalidCertificate("the webhook certificate was not signed by the authority given with it") from error
-    return Certificate(certificate=certificate, key=key, authority=authority)
+        last = _all_parsed(certificate.certificate)[-1]
+        return any(_has_signed(issuer, last) or issuer == last for issuer in _all_parsed(authorities))
+    except InvalidCertificate:
+        return False
+
+
+def _has_signed(issuer: x509.Certificate, certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _all_parsed(pem: bytes) -> list[x509.Certificate]:
+    if not pem.strip():
+        return []
+    try:
+        return x509.load_pem_x509_certificates(pem)
+    except ValueError as error:
+        raise InvalidCertificate(f"a certificate cannot be read: {error}") from error
 
 
 def _parsed(pem: bytes) -> x509.Certificate:

@@ -56,6 +56,8 @@ class Hook:
     scheduler: str = ""
     """Called only for pods whose schedulerName this is; "" for all (a CEL matchCondition on the wire)."""
     timeout_seconds: int = 10
+    registered: bool = True
+    """False for one that is served, for manifests that name it, but not asked for."""
 
 
 def changed(before: JsonObject, after: JsonObject) -> tuple[Mapping[str, Any], ...]:

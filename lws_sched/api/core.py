@@ -228,7 +228,17 @@ class Event(Wire, frozen=True, kw_only=True):
 
 
 class WebhookConfiguration(Wire, frozen=True, kw_only=True):
+    """Its webhooks stay raw JSON: whoever writes them back must keep what others put there."""
+
     metadata: Meta
+    webhooks: tuple[dict[str, Any], ...] = ()
+
+
+class Secret(Wire, frozen=True, kw_only=True):
+    """`data` decodes from base64."""
+
+    metadata: Meta
+    data: dict[str, bytes] = msgspec.field(default_factory=dict)
 
 
 POD = Kind("", "v1", "Pod", "pods", Pod)
@@ -239,6 +249,7 @@ DAEMON_SET = Kind("apps", "v1", "DaemonSet", "daemonsets", DaemonSet)
 CONTROLLER_REVISION = Kind("apps", "v1", "ControllerRevision", "controllerrevisions", ControllerRevision)
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", Lease)
 EVENT = Kind("events.k8s.io", "v1", "Event", "events", Event)
+SECRET = Kind("", "v1", "Secret", "secrets", Secret)
 MUTATING_WEBHOOKS = Kind(
     "admissionregistration.k8s.io",
     "v1",

@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
-
 import click
 
 from lws_sched import __version__
-
-F = TypeVar("F", bound=Callable[..., object])
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -20,45 +13,26 @@ def main() -> None:
     """Groups of pods for multi-host AI serving and training, placed whole."""
 
 
-def _process_options(command: F) -> F:
-    """What the two processes have in common."""
-    for option in (
-        click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"])),
-        click.option("--leader-elect/--no-leader-elect", default=True, help="Write only while holding the Lease."),
-        click.option("--namespace", default="lws-system", help="Where the Lease lives."),
-        click.option(
-            "--webhook-url",
-            default="",
-            help="Register the webhooks under this URL instead of a Service; for an API server that reaches us so.",
-        ),
-        click.option("--webhook-bind-address", default="0.0.0.0:9443", help="Where the webhooks are served."),
-        click.option(
-            "--kubeconfig",
-            type=click.Path(exists=True, dir_okay=False, path_type=Path),
-            help="Credentials; those of the pod's service account where not given.",
-        ),
-    ):
-        command = option(command)
-    return command
+_PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
+"""The two processes read their flags themselves: what that needs is imported for them alone."""
 
 
-@main.command()
-@_process_options
-def controller(**flags: object) -> None:
+@main.command(context_settings=_PASS_ON, add_help_option=False)
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+def controller(flags: tuple[str, ...]) -> None:
     """Run the LeaderWorkerSet controller and its webhooks."""
-    from lws_sched.cli.processes import Settings, run_controller
+    from lws_sched.cli import run
 
-    sys.exit(run_controller(Settings(**flags)))  # type: ignore[arg-type]
+    run.controller.main(flags, prog_name="lws-sched controller")
 
 
-@main.command()
-@_process_options
-@click.option("--bind-address", default="127.0.0.1:8900", help="Where kube-scheduler calls filter and bind.")
-def extender(bind_address: str, **flags: object) -> None:
+@main.command(context_settings=_PASS_ON, add_help_option=False)
+@click.argument("flags", nargs=-1, type=click.UNPROCESSED)
+def extender(flags: tuple[str, ...]) -> None:
     """Run the planner, the pod webhook, and the scheduler extender."""
-    from lws_sched.cli.processes import Settings, run_extender
+    from lws_sched.cli import run
 
-    sys.exit(run_extender(Settings(**flags), bind_address))  # type: ignore[arg-type]
+    run.extender.main(flags, prog_name="lws-sched extender")
 
 
 @main.command()

@@ -1,8 +1,11 @@
 """The two processes: connect, build, serve, register the webhooks, run until told to stop.
 
-The order matters. The webhook server answers before anything is registered with the API server, and `/readyz` says so
-only after; informers are complete before the planner or a reconciler runs; losing the Lease ends the process, as
-restarting is the one way to know that nothing of the old term is still under way.
+The order matters. The webhook server serves its certificate before anything is registered with the API server, and
+`/readyz` says so only after; informers are complete before the planner or a reconciler runs; losing the Lease ends the
+process, as restarting is the one way to know that nothing of the old term is still under way.
+
+Several replicas: all serve the webhooks, with one certificate that they share in a Secret; the leader alone keeps the
+webhook configurations right, and writes.
 """
 
 from __future__ import annotations
@@ -15,84 +18,61 @@ import socket
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from lws_sched import __version__
-from lws_sched.admission import certificates, registration
+from lws_sched.admission import registration
 from lws_sched.admission.hook import Hook
-from lws_sched.admission.registration import ConfigurationNames, ServiceConnection, UrlConnection
-from lws_sched.admission.server import HookServer
+from lws_sched.admission.registration import ConfigurationNames, Connection, Registrar, ServiceConnection, UrlConnection
+from lws_sched.admission.server import HookMeter, Upkeep, hook_server
+from lws_sched.admission.sources import CertificateFiles, CertificateSource, SharedCertificate
+from lws_sched.admission.web import WebServer
+from lws_sched.cli import config, endpoints
+from lws_sched.cli.config import Common, Configuration, ExtenderConfiguration, InvalidConfiguration
+from lws_sched.cli.config_file import load
+from lws_sched.cli.scrapers import Scrapers
 from lws_sched.kube.client import Client
 from lws_sched.kube.clock import SystemClock
 from lws_sched.kube.config import ConfigError
-from lws_sched.kube.errors import ApiError
 from lws_sched.kube.lease import LeaseName
+from lws_sched.kube.limit import RateLimit
 from lws_sched.kube.runtime import Settings as RuntimeSettings
 from lws_sched.kube.runtime import ThreadedRuntime
+from lws_sched.telemetry import families
+from lws_sched.telemetry.counts import Gauge, Instrument
+from lws_sched.telemetry.exposition import Exposition
 
 log = logging.getLogger(__name__)
+C = TypeVar("C", bound=Common)
 
 SWITCH_SECONDS = 0.0002
 """How long a busy thread keeps the interpreter when another wants it. The default of 5 ms is far more than a `filter`
 call may take, and each call needs the interpreter several times."""
-REGISTER_SECONDS = 30.0
-"""How often the registration is written again; where nothing changed, the API server stores nothing."""
-REGISTER_AGAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What both processes take from the command line."""
+class Invocation:
+    """What the command line says beside the configuration."""
 
     kubeconfig: Path | None
-    webhook_bind_address: str
-    webhook_url: str
+    config: Path | None
+    overrides: Mapping[str, Any]
+    """Fields of the configuration that flags give, by dotted path."""
     namespace: str
-    leader_elect: bool
+    """Where the Lease and the Secret are; "" where that is to be found out."""
     log_level: str
 
 
 @dataclass(frozen=True)
 class Webhooks:
-    """How one process's hooks are registered."""
+    """One process's hooks, and the names of the configurations that register them."""
 
     hooks: Sequence[Hook]
     names: ConfigurationNames
-    service: str
-
-
-def run_controller(settings: Settings) -> int:
-    """Run the controller until SIGTERM; the exit code."""
-    from lws_sched.controller.app import Options, build
-
-    def assemble(runtime: ThreadedRuntime) -> Parts:
-        app = build(runtime, Options())
-        return Parts(Webhooks(app.hooks, registration.CONTROLLER, "lws-webhook-service"))
-
-    return _run(settings, "lws-controller", assemble)
-
-
-def run_extender(settings: Settings, bind_address: str) -> int:
-    """Run the extender until SIGTERM; the exit code."""
-    from lws_sched.extender.app import build
-    from lws_sched.extender.listener import Listener
-
-    sys.setswitchinterval(SWITCH_SECONDS)
-
-    def assemble(runtime: ThreadedRuntime) -> Parts:
-        app = build(runtime)
-        listener = Listener(app.verbs, *_address(bind_address))
-        return Parts(
-            Webhooks(app.hooks, registration.EXTENDER, "lws-sched-extender"),
-            start=listener.start,
-            stop=listener.stop,
-            lost=lambda: app.verbs.refuse_everything("lws-sched: this replica no longer leads"),
-        )
-
-    return _run(settings, "lws-extender", assemble)
 
 
 def _nothing() -> None:
@@ -104,110 +84,213 @@ class Parts:
     """What a process has besides its runtime."""
 
     webhooks: Webhooks
+    instruments: Sequence[Instrument] = ()
     start: Callable[[], None] = _nothing
     stop: Callable[[], None] = _nothing
     lost: Callable[[], None] = _nothing
     """Called when the Lease is lost, before the process ends."""
 
 
-def _run(settings: Settings, name: str, assemble: Callable[[ThreadedRuntime], Parts]) -> int:
-    _log_to_stderr(settings.log_level)
+Assemble = Callable[[ThreadedRuntime], Parts]
+
+
+def run_controller(invocation: Invocation) -> int:
+    """Run the controller until SIGTERM; the exit code."""
+    from lws_sched.controller.app import Options, build
+
+    def assemble(runtime: ThreadedRuntime) -> Parts:
+        app = build(runtime, Options())
+        return Parts(Webhooks(app.hooks, registration.CONTROLLER))
+
+    return _run(invocation, "lws-controller", Configuration, lambda _: assemble)
+
+
+def run_extender(invocation: Invocation) -> int:
+    """Run the extender until SIGTERM; the exit code."""
+    from lws_sched.extender.app import build
+    from lws_sched.extender.listener import Listener
+
+    sys.setswitchinterval(SWITCH_SECONDS)
+
+    def configured(configuration: ExtenderConfiguration) -> Assemble:
+        def assemble(runtime: ThreadedRuntime) -> Parts:
+            app = build(runtime)
+            where = config.address(configuration.verbs.bind_address)
+            assert where is not None
+            listener = Listener(app.verbs, *where)
+            return Parts(
+                Webhooks(app.hooks, registration.EXTENDER),
+                start=listener.start,
+                stop=listener.stop,
+                lost=lambda: app.verbs.refuse_everything("lws-sched: this replica no longer leads"),
+            )
+
+        return assemble
+
+    return _run(invocation, "lws-extender", ExtenderConfiguration, configured)
+
+
+def _run(invocation: Invocation, name: str, kind: type[C], configured: Callable[[C], Assemble]) -> int:
+    _log_to_stderr(invocation.log_level)
     # Thousands of decoded objects live long and hold no cycles: looking through them over and over finds nothing.
     gc.set_threshold(50_000, 50, 100)
     try:
-        client = Client.connect(f"{name}/{__version__}", str(settings.kubeconfig) if settings.kubeconfig else None)
-        return _serve(settings, name, client, assemble)
-    except (ConfigError, OSError) as problem:
+        configuration = load(kind, invocation.config, invocation.overrides)
+        client = _connect(configuration, name, invocation.kubeconfig)
+        namespace = invocation.namespace or config.namespace_of(configuration)
+        return Process(configuration, name, namespace, client, configured(configuration)).run()
+    except (ConfigError, InvalidConfiguration, OSError) as problem:
         log.error("%s cannot start: %s", name, problem)
         return 1
 
 
-def _serve(settings: Settings, name: str, client: Client, assemble: Callable[[ThreadedRuntime], Parts]) -> int:
-    ended, ready, failed = threading.Event(), threading.Event(), threading.Event()
-    identity = _identity()
-    lease = LeaseName(settings.namespace, f"{name}.lws-sched.io", identity) if settings.leader_elect else None
-    runtime = ThreadedRuntime(client, RuntimeSettings(name, identity, lease))
-    parts = assemble(runtime)
-    certificate = certificates.issue(_served_names(settings, parts.webhooks), SystemClock().now())
-    server = HookServer(parts.webhooks.hooks, *_address(settings.webhook_bind_address), certificate, ready.is_set)
+def _connect(configuration: Common, name: str, kubeconfig: Path | None) -> Client:
+    asked = configuration.client_connection
+    limit = RateLimit(asked.qps, asked.burst) if asked.qps > 0 else None
+    return Client.connect(f"{name}/{__version__}", str(kubeconfig) if kubeconfig else None, limit=limit)
 
-    def lost() -> None:
-        if not ended.is_set():
-            log.error("%s lost its Lease and ends", name)
-            parts.lost()
-            ended.set()
 
-    runtime.on_leadership(lambda epoch: log.info("%s leads epoch=%d", name, epoch), lost)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    server.start()
+@dataclass
+class Process:
+    """One process from its start to its end."""
 
-    def become_ready() -> None:
-        runtime.start()
+    configuration: Common
+    name: str
+    namespace: str
+    client: Client
+    assemble: Assemble
+    ended: threading.Event = field(default_factory=threading.Event)
+    started: threading.Event = field(default_factory=threading.Event)
+    """The caches are complete and the parts run."""
+    failure: str = ""
+
+    def __post_init__(self) -> None:
+        self.clock = SystemClock()
+        self.runtime = self._runtime()
+        self.parts = self.assemble(self.runtime)
+        meter = HookMeter()
+        webhook = self.configuration.webhook
+        self.hooks = hook_server(
+            self.parts.webhooks.hooks,
+            webhook.host or "0.0.0.0",
+            webhook.port,
+            self.readiness,
+            tls=endpoints.tls_policy(self.configuration.tls),
+            meter=meter,
+        )
+        self.upkeep = Upkeep(self.hooks, self._source(), self._registrar(), self._leads)
+        self.exposition = Exposition(
+            [*self.runtime.instruments(), *meter.instruments(), *self.parts.instruments, *self._gauges()]
+        )
+
+    def run(self) -> int:
+        """Until SIGTERM, or until the Lease is lost; the exit code. Raises OSError where a port is taken."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.ended.set())
+        servers = list(self._start_servers())
+        threading.Thread(target=self._become_ready, name="start", daemon=True).start()
+        self.ended.wait()
+        self.started.clear()
+        for server in servers:
+            server.stop()
+        self.parts.stop()
+        self.runtime.stop()
+        return 1 if self.failure else 0
+
+    def readiness(self) -> str:
+        """Why this process is not ready; "" where it is."""
+        if not self.started.is_set():
+            missing = ", ".join(self.runtime.unsynced())
+            return f"still listing {missing}" if missing else "still starting"
+        return self.upkeep.problem
+
+    def _start_servers(self) -> Iterator[WebServer]:
+        self.hooks.start()
+        yield self.hooks
+        self._spawn("webhooks", lambda: self.upkeep.run(self.ended))
+        health = endpoints.health_server(self.configuration.health, self.readiness)
+        if health is not None:
+            health.start()
+            yield health
+        scrapers = Scrapers(self.client, self.clock)
+        tls = self.configuration.tls
+        metrics = endpoints.metrics_server(self.configuration.metrics, tls, self.exposition.text, scrapers)
+        if metrics is not None:
+            metrics.start()
+            yield metrics
+            upkeep = Upkeep(metrics, endpoints.metrics_certificate(self.clock), None, self._leads)
+            self._spawn("metrics-certificate", lambda: upkeep.run(self.ended))
+
+    def _become_ready(self) -> None:
+        self.runtime.start()
         try:
-            parts.start()
+            self.parts.start()
         except OSError as problem:
-            log.error("%s cannot start: %s", name, problem)
-            failed.set()
-            ended.set()
+            log.error("%s cannot start: %s", self.name, problem)
+            self.failure = str(problem)
+            self.ended.set()
             return
-        _register(settings, client, name, parts.webhooks, certificate, ended)
-        ready.set()
-        log.info("%s is ready", name)
-        # Somebody may delete or edit the configuration: without it, members would be created unseen.
-        while not ended.wait(REGISTER_SECONDS):
-            _register(settings, client, name, parts.webhooks, certificate, ended)
+        self.started.set()
 
-    threading.Thread(target=become_ready, name="start", daemon=True).start()
-    ended.wait()
-    ready.clear()
-    server.stop()
-    parts.stop()
-    runtime.stop()
-    return 1 if failed.is_set() else 0
+    def _runtime(self) -> ThreadedRuntime:
+        election, identity = self.configuration.leader_election, _identity()
+        lease = LeaseName(self.namespace, election.resource_name, identity) if election.leader_elect else None
+        runtime = ThreadedRuntime(self.client, RuntimeSettings(self.name, identity, lease, config.terms(election)))
+        runtime.on_leadership(lambda epoch: log.info("%s leads epoch=%d", self.name, epoch), self._lost)
+        return runtime
 
+    def _lost(self) -> None:
+        if not self.ended.is_set():
+            log.error("%s lost its Lease and ends", self.name)
+            self.parts.lost()
+            self.ended.set()
 
-def _register(
-    settings: Settings,
-    client: Client,
-    name: str,
-    webhooks: Webhooks,
-    certificate: certificates.Certificate,
-    ended: threading.Event,
-) -> None:
-    """Tell the API server where the webhooks are and whom to trust, as often as it takes."""
-    connection: registration.Connection = (
-        UrlConnection(settings.webhook_url, certificate.authority)
-        if settings.webhook_url
-        else ServiceConnection(settings.namespace, webhooks.service, certificate.authority)
-    )
-    while not ended.is_set():
-        try:
-            registration.register(client, webhooks.hooks, webhooks.names, connection, manager=name)
-            return
-        except ApiError as error:
-            log.warning("the webhooks are not registered yet: %s", error)
-            ended.wait(REGISTER_AGAIN_SECONDS)
+    def _leads(self) -> bool:
+        """Whether this replica may register the webhooks: it leads, and what it would have called is there."""
+        return self.started.is_set() and self.runtime.leads()
 
+    def _source(self) -> CertificateSource:
+        management = self.configuration.internal_cert_management
+        if not management.enable:
+            return CertificateFiles(Path(self.configuration.webhook.cert_dir), self.clock)
+        return SharedCertificate(
+            self.client, self.clock, self.namespace, management.webhook_secret_name, self._served_names()
+        )
 
-def _served_names(settings: Settings, webhooks: Webhooks) -> tuple[str, ...]:
-    """The names that the serving certificate must be good for."""
-    if settings.webhook_url:
-        return (urlsplit(settings.webhook_url).hostname or "localhost",)
-    return (f"{webhooks.service}.{settings.namespace}.svc",)
+    def _served_names(self) -> tuple[str, ...]:
+        """The names that the serving certificate must be good for."""
+        url = self.configuration.webhook.url
+        if url:
+            return (urlsplit(url).hostname or "localhost",)
+        return (f"{self.configuration.internal_cert_management.webhook_service_name}.{self.namespace}.svc",)
+
+    def _registrar(self) -> Registrar | None:
+        if not self.configuration.internal_cert_management.enable:
+            return None
+        webhooks = self.parts.webhooks
+        return Registrar(self.client, webhooks.hooks, webhooks.names, self._connection)
+
+    def _connection(self, authorities: bytes) -> Connection:
+        url = self.configuration.webhook.url
+        if url:
+            return UrlConnection(url, authorities)
+        service = self.configuration.internal_cert_management.webhook_service_name
+        return ServiceConnection(self.namespace, service, authorities)
+
+    def _gauges(self) -> tuple[Gauge, ...]:
+        return (
+            Gauge(families.READY, lambda: {(): float(not self.readiness())}),
+            Gauge(families.CERTIFICATE_ENDS, lambda: {(): ends} if (ends := self.upkeep.ends) else {}),
+        )
+
+    def _spawn(self, name: str, target: Callable[[], None]) -> None:
+        threading.Thread(target=target, name=name, daemon=True).start()
 
 
 def _identity() -> str:
     """Unique to this process. A pod's name is unique enough, and lets its next container take the Lease over at once:
     the one before is dead."""
     return os.environ.get("POD_NAME") or f"{socket.gethostname()}_{uuid.uuid4()}"
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, _, port = text.rpartition(":")
-    if not port.isdigit():
-        raise OSError(f"{text!r} is not an address such as 0.0.0.0:9443")
-    return host.strip("[]"), int(port)
 
 
 def _log_to_stderr(level: str) -> None:

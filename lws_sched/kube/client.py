@@ -24,6 +24,7 @@ from lws_sched.kube.backoff import Backoff
 from lws_sched.kube.config import connect
 from lws_sched.kube.errors import ApiError, Gone, Invalid, Unavailable
 from lws_sched.kube.http1 import Answer
+from lws_sched.kube.limit import RateLimit
 from lws_sched.kube.port import Body, PatchOperation
 from lws_sched.kube.request import Deletion, Request
 from lws_sched.kube.store import Listing, WatchEvent, version_of
@@ -52,13 +53,19 @@ class Client:
     random: Random = field(default_factory=Random)
 
     @classmethod
-    def connect(cls, user_agent: str, kubeconfig: str | None = None, context: str | None = None) -> Client:
+    def connect(
+        cls,
+        user_agent: str,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        limit: RateLimit | None = None,
+    ) -> Client:
         """Raises ConfigError. Writes without a field manager of their own carry the part of `user_agent` before "/"."""
-        return cls(Transport(connect(kubeconfig, context), user_agent))
+        return cls(Transport(connect(kubeconfig, context), user_agent, limit=limit))
 
     def impatient(self, seconds: float) -> Client:
-        """The same client, on the same connections, that gives up an answer after `seconds`."""
-        transport = replace(self.transport, connect_timeout=seconds, read_timeout=seconds)
+        """The same client, on the same connections, that gives up an answer after `seconds` and waits for no limit."""
+        transport = replace(self.transport, connect_timeout=seconds, read_timeout=seconds, limit=None)
         return replace(self, transport=transport)
 
     def get(self, kind: Kind[T], namespace: str, name: str) -> T:

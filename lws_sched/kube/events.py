@@ -22,6 +22,8 @@ from lws_sched.api.meta import Kind, Object
 from lws_sched.api.timestamps import micro_time
 from lws_sched.kube.errors import ApiError
 from lws_sched.kube.port import Clock, Cluster
+from lws_sched.telemetry import families
+from lws_sched.telemetry.counts import Counter
 
 log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Object)
@@ -99,10 +101,12 @@ class EventRecorder:
         self._cluster, self._reporter, self._clock = cluster, reporter, clock
         self._repetitions = Repetitions()
         self._lock = threading.Lock()
+        self.recorded = Counter(families.EVENTS)
         self._queue: queue.Queue[Mapping[str, Any] | None] = queue.Queue(QUEUED)
         self.thread = threading.Thread(target=self._write_all, name="events", daemon=True)
 
     def event(self, regarding: Kind[T], obj: T, *, type: str, reason: str, action: str, note: str) -> None:
+        self.recorded.add(reason, type)
         meta = obj.metadata
         same = (regarding.kind, meta.namespace, meta.name, meta.uid, reason, note)
         with self._lock:

@@ -28,7 +28,9 @@ from lws_sched.kube.informer import Informer, Reflector
 from lws_sched.kube.lease import Elector, LeaseName, Terms
 from lws_sched.kube.pool import Alarm, Alarms, TaskPool, gather
 from lws_sched.kube.port import Clock, Cluster, Index, Reconcile, Recorder
-from lws_sched.kube.workqueue import WorkQueue
+from lws_sched.kube.workqueue import QueueMeter, WorkQueue
+from lws_sched.telemetry import families
+from lws_sched.telemetry.counts import Gauge, Instrument, Labels
 
 log = logging.getLogger(__name__)
 T = TypeVar("T", bound=Object)
@@ -77,6 +79,7 @@ class ThreadedRuntime:
         self._alarms = Alarms("alarms", self._ringing, self.clock)
         self._reflectors: dict[tuple[Kind[Any], str], Reflector[Any]] = {}
         self._queues: list[WorkQueue] = []
+        self._queue_meter = QueueMeter()
         self._elector = self._elect(settings.lease) if settings.lease else None
         self._threads: list[threading.Thread] = []
         self._followers: list[tuple[Callable[[int], None], Callable[[], None]]] = []
@@ -98,7 +101,7 @@ class ThreadedRuntime:
     def queue(self, name: str, reconcile: Reconcile, *, workers: int = 1) -> WorkQueue:
         """Raises RuntimeError after `start`."""
         self._check_not_started("queue")
-        queue = WorkQueue(name, reconcile, workers, self.clock, self.leads)
+        queue = WorkQueue(name, reconcile, workers, self.clock, self.leads, self._queue_meter)
         self._queues.append(queue)
         return queue
 
@@ -121,6 +124,22 @@ class ThreadedRuntime:
         """Be told, on the election's thread, when this process becomes the leader (with its epoch) and when it stops
         being so. Ask before `start`. Without an election `started` is called once."""
         self._followers.append((started, lost))
+
+    def instruments(self) -> tuple[Instrument, ...]:
+        """What is counted here: queues, requests to the API server, events, leadership."""
+        return (
+            *self._queue_meter.instruments(),
+            *self._client.transport.meter.instruments(),
+            self._recorder.recorded,
+            Gauge(families.QUEUE_DEPTH, lambda: self._by_queue(WorkQueue.waiting)),
+            Gauge(families.QUEUE_LONGEST, lambda: self._by_queue(WorkQueue.longest)),
+            Gauge(families.ACTIVE_WORKERS, lambda: self._by_queue(WorkQueue.running)),
+            Gauge(families.WORKERS, lambda: self._by_queue(lambda queue: queue.workers)),
+            Gauge(families.LEADS, lambda: {(self.settings.lease.name,): self.leads()} if self.settings.lease else {}),
+        )
+
+    def _by_queue(self, read: Callable[[WorkQueue], float]) -> dict[Labels, float]:
+        return {(queue.name,): read(queue) for queue in self._queues}
 
     def start(self) -> None:
         """Start all, and return when every informer is synced and the election has begun (or `stop` was called)."""

@@ -8,15 +8,19 @@ its socket is shut down, which ends the read that is waiting on it.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
 from lws_sched.kube.config import Connection
 from lws_sched.kube.errors import Unavailable
 from lws_sched.kube.http1 import FAILURES, Answer, Incoming, Wire
+from lws_sched.kube.limit import RateLimit
 from lws_sched.kube.request import Request
+from lws_sched.telemetry import families
+from lws_sched.telemetry.counts import Counter, Histogram, Instrument
 
 
 class Stream:
@@ -56,35 +60,62 @@ class Stream:
                 raise Unavailable(f"the stream from the API server broke: {error}") from error
 
 
+class RequestMeter:
+    """What is counted of the requests to one API server."""
+
+    def __init__(self) -> None:
+        self._requests, self._seconds = Counter(families.REQUESTS), Histogram(families.REQUEST_SECONDS)
+
+    def instruments(self) -> tuple[Instrument, ...]:
+        return (self._requests, self._seconds)
+
+    def count(self, status: int | None, host: str, method: str, seconds: float) -> None:
+        """`status` is None where no answer came."""
+        self._requests.add("<error>" if status is None else str(status), host, method)
+        self._seconds.observe(seconds, host, method)
+
+
 @dataclass(frozen=True)
 class Transport:
     """`connect_timeout` and `read_timeout` (between two pieces of an answer) are seconds."""
 
     connection: Connection
     user_agent: str
+    meter: RequestMeter = field(default_factory=RequestMeter)
+    limit: RateLimit | None = None
     connect_timeout: float = 5.0
     read_timeout: float = 35.0
     """Above the 30 s that the slowest admission webhook may take."""
 
     def send(self, request: Request) -> Answer:
         """Raises Unavailable where no answer came."""
-        message, wire = self._message(request), self._wire(request)
-        try:
-            answer = wire.exchange(message, self.read_timeout)
-        except FAILURES as error:
-            wire.close()
-            raise _no_answer(request, error) from error
+        with self._metered(request) as outcome:
+            message, wire = self._message(request), self._wire(request)
+            try:
+                answer = wire.exchange(message, self.read_timeout)
+            except FAILURES as error:
+                wire.close()
+                raise _no_answer(request, error) from error
+            outcome.status = answer.status
         self.connection.wires.give(wire)
         return answer
 
     def stream(self, request: Request, silence: float) -> Stream:
         """Open a stream that breaks after `silence` seconds without a byte. Raises Unavailable."""
-        message, wire = self._message(request), self._wire(request)
-        try:
-            return Stream(wire, wire.begin(message, silence))
-        except FAILURES as error:
-            wire.close()
-            raise _no_answer(request, error) from error
+        with self._metered(request) as outcome:
+            message, wire = self._message(request), self._wire(request)
+            try:
+                stream = Stream(wire, wire.begin(message, silence))
+            except FAILURES as error:
+                wire.close()
+                raise _no_answer(request, error) from error
+            outcome.status = stream.status
+        return stream
+
+    def _metered(self, request: Request) -> _Metered:
+        if self.limit is not None:
+            self.limit.wait()
+        return _Metered(self.meter, self.connection.wires.host, request.method)
 
     def _wire(self, request: Request) -> Wire:
         try:
@@ -105,6 +136,23 @@ class Transport:
         if request.body is not None:
             head += f"Content-Type: {request.content_type}\r\nContent-Length: {len(body)}\r\n"
         return f"{head}\r\n".encode("latin-1") + body
+
+
+class _Metered:
+    """Counts one request when it is over; `status` stays None unless an answer came."""
+
+    __slots__ = ("_began", "_host", "_meter", "_method", "status")
+
+    def __init__(self, meter: RequestMeter, host: str, method: str) -> None:
+        self._meter, self._host, self._method = meter, host, method
+        self.status: int | None = None
+
+    def __enter__(self) -> _Metered:
+        self._began = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._meter.count(self.status, self._host, self._method, time.monotonic() - self._began)
 
 
 def _no_answer(request: Request, error: Exception) -> Unavailable:

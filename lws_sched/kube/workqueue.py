@@ -19,6 +19,8 @@ from collections.abc import Callable
 
 from lws_sched.kube.errors import ApiError, Conflict, LostLease
 from lws_sched.kube.port import Clock, Reconcile
+from lws_sched.telemetry import families
+from lws_sched.telemetry.counts import Counter, Histogram, Instrument
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +37,8 @@ class QueueState:
 
     def __init__(self, first_backoff: float = FIRST_BACKOFF, longest_backoff: float = LONGEST_BACKOFF) -> None:
         self._first, self._longest = first_backoff, longest_backoff
-        self._ready: dict[str, None] = {}
+        self._ready: dict[str, float] = {}
+        """Since when a key could be handed out."""
         self._running: set[str] = set()
         self._again: set[str] = set()
         """Added while running."""
@@ -44,16 +47,18 @@ class QueueState:
         self._heap: list[tuple[float, int, str]] = []
         """Delayed keys by due time; an entry that `_due` contradicts was overtaken by an earlier one."""
         self._serial = 0
+        self.waited = 0.0
+        """How long the key handed out last could have been handed out before, seconds."""
 
-    def add(self, key: str) -> None:
+    def add(self, key: str, now: float = 0.0) -> None:
         if key in self._running:
             self._again.add(key)
         else:
-            self._ready.setdefault(key)
+            self._ready.setdefault(key, now)
 
     def add_after(self, key: str, seconds: float, now: float) -> None:
         if seconds <= 0:
-            self.add(key)
+            self.add(key, now)
             return
         due = now + seconds
         if due < self._due.get(key, float("inf")):
@@ -66,11 +71,11 @@ class QueueState:
         while self._prune() and self._heap[0][0] <= now:
             _, _, key = heapq.heappop(self._heap)
             del self._due[key]
-            self.add(key)
+            self.add(key, now)
         if not self._ready:
             return None
         key = next(iter(self._ready))
-        del self._ready[key]
+        self.waited = now - self._ready.pop(key)
         self._running.add(key)
         return key
 
@@ -84,7 +89,7 @@ class QueueState:
             self._failures.pop(key, None)
         if key in self._again:
             self._again.remove(key)
-            self.add(key)
+            self.add(key, now)
         if isinstance(after, Exception) or after is None:
             return None
         self.add_after(key, after, now)
@@ -97,6 +102,10 @@ class QueueState:
     def waiting(self) -> int:
         """How many keys could be handed out now."""
         return len(self._ready)
+
+    def running(self) -> int:
+        """How many keys are handed out."""
+        return len(self._running)
 
     def _prune(self) -> bool:
         """Drop overtaken entries; whether any is left."""
@@ -113,14 +122,58 @@ class QueueState:
         return delay
 
 
+class QueueMeter:
+    """What is counted of all queues of a process."""
+
+    def __init__(self) -> None:
+        self._adds, self._retries = Counter(families.QUEUE_ADDS), Counter(families.QUEUE_RETRIES)
+        self._results, self._errors = Counter(families.RECONCILES), Counter(families.RECONCILE_ERRORS)
+        self._waits, self._works = Histogram(families.QUEUE_WAIT), Histogram(families.QUEUE_WORK)
+        self._reconciles = Histogram(families.RECONCILE_SECONDS)
+
+    def instruments(self) -> tuple[Instrument, ...]:
+        return (
+            *(self._adds, self._retries, self._results, self._errors),
+            *(self._waits, self._works, self._reconciles),
+        )
+
+    def added(self, queue: str) -> None:
+        self._adds.add(queue)
+
+    def taken(self, queue: str, waited: float) -> None:
+        self._waits.observe(waited, queue)
+
+    def ran(self, queue: str, outcome: Outcome, seconds: float) -> None:
+        self._works.observe(seconds, queue)
+        self._reconciles.observe(seconds, queue)
+        if isinstance(outcome, Conflict | LostLease):
+            self._results.add(queue, "requeue")
+        elif isinstance(outcome, Exception):
+            self._results.add(queue, "error")
+            self._errors.add(queue)
+        else:
+            self._results.add(queue, "success" if outcome is None else "requeue_after")
+        if isinstance(outcome, Exception):
+            self._retries.add(queue)
+
+
 class WorkQueue:
     """Implements `port.Queue` with worker threads. `permitted` is asked before each run: a run is not begun without."""
 
     def __init__(
-        self, name: str, reconcile: Reconcile, workers: int, clock: Clock, permitted: Callable[[], bool]
+        self,
+        name: str,
+        reconcile: Reconcile,
+        workers: int,
+        clock: Clock,
+        permitted: Callable[[], bool],
+        meter: QueueMeter | None = None,
     ) -> None:
-        self.name = name
+        self.name, self.workers = name, workers
         self._reconcile, self._clock, self._permitted = reconcile, clock, permitted
+        self._meter = meter or QueueMeter()
+        self._begun: dict[str, float] = {}
+        """When the runs under way began."""
         self._state = QueueState()
         self._changed = threading.Condition()
         self._open = self._ended = False
@@ -130,13 +183,30 @@ class WorkQueue:
 
     def add(self, key: str) -> None:
         with self._changed:
-            self._state.add(key)
+            self._state.add(key, self._clock.monotonic())
             self._changed.notify()
+        self._meter.added(self.name)
 
     def add_after(self, key: str, seconds: float) -> None:
+        self._meter.added(self.name)
         with self._changed:
             self._state.add_after(key, seconds, self._clock.monotonic())
             self._changed.notify()
+
+    def waiting(self) -> int:
+        """How many keys could be worked on now."""
+        with self._changed:
+            return self._state.waiting()
+
+    def running(self) -> int:
+        """How many keys are worked on now."""
+        with self._changed:
+            return self._state.running()
+
+    def longest(self) -> float:
+        """For how many seconds the oldest of these has been worked on."""
+        with self._changed:
+            return self._clock.monotonic() - min(self._begun.values()) if self._begun else 0.0
 
     def start(self) -> None:
         for thread in self._threads:
@@ -168,9 +238,12 @@ class WorkQueue:
     def _work(self) -> None:
         while (key := self._take()) is not None:
             outcome = self._run(key)
+            now = self._clock.monotonic()
             with self._changed:
-                again = self._state.done(key, outcome, self._clock.monotonic())
+                again = self._state.done(key, outcome, now)
+                began = self._begun.pop(key)
                 self._changed.notify()
+            self._meter.ran(self.name, outcome, now - began)
             if isinstance(outcome, Exception):
                 self._report(key, outcome, again)
 
@@ -179,8 +252,11 @@ class WorkQueue:
         with self._changed:
             while not self._ended:
                 if self._open and self._permitted():
-                    key = self._state.next(self._clock.monotonic())
+                    now = self._clock.monotonic()
+                    key = self._state.next(now)
                     if key is not None:
+                        self._begun[key] = now
+                        self._meter.taken(self.name, self._state.waited)
                         return key
                 self._changed.wait(self._patience())
         return None

@@ -18,6 +18,8 @@ DEPLOY = ROOT / "deploy"
 CRDS = DEPLOY / "crds"
 SCHEDULER_CONFIG = DEPLOY / "scheduler" / "kube-scheduler-config.yaml"
 CONTROLLER, EXTENDER = "lws-controller", "lws-extender"
+# Certificates here are the processes' own: whom the API server trusts is tested elsewhere.
+_TRUSTING = ssl._create_unverified_context()
 
 
 class LwsSched:
@@ -26,6 +28,7 @@ class LwsSched:
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
         self._controller_port, self._hook_port, self._verbs_port = free_ports(3)
+        self.metrics_ports = dict(zip((CONTROLLER, EXTENDER), free_ports(2), strict=True))
 
     @property
     def verbs_url(self) -> str:
@@ -55,21 +58,28 @@ class LwsSched:
         if self.plane.component("scheduler").alive:
             self.plane.restart_component("scheduler")
 
+    def metrics(self, name: str) -> str:
+        """The metrics of one of our processes, as a scraper that may read them gets them."""
+        request = urllib.request.Request(
+            f"https://{LOCALHOST}:{self.metrics_ports[name]}/metrics",
+            headers={"Authorization": f"Bearer {self.plane.token}"},
+        )
+        with urllib.request.urlopen(request, timeout=10, context=_TRUSTING) as answer:
+            return bytes(answer.read()).decode()
+
     def _spawn(self, name: str, command: str, port: int, *more: str) -> None:
         argv = [sys.executable, "-m", "lws_sched.cli.main", command]
         argv += ["--kubeconfig", str(self.plane.kubeconfig), "--webhook-bind-address", f"{LOCALHOST}:{port}"]
-        argv += ["--webhook-url", f"https://{LOCALHOST}:{port}", *more]
+        argv += ["--webhook-url", f"https://{LOCALHOST}:{port}", "--health-probe-bind-address=0"]
+        argv += [f"--metrics-bind-address={LOCALHOST}:{self.metrics_ports[name]}", *more]
         # As a pod's containers: the next process of the same name takes the Lease over at once.
         self.plane.spawn(name, argv, {"POD_NAME": name}, ready=_is_ready(port))
 
 
 def _is_ready(port: int) -> Callable[[], bool]:
-    # The certificate is the process's own, made anew at each start: nothing here could know it.
-    trusting = ssl._create_unverified_context()
-
     def ready() -> bool:
         try:
-            with urllib.request.urlopen(f"https://{LOCALHOST}:{port}/readyz", timeout=2, context=trusting) as answer:
+            with urllib.request.urlopen(f"https://{LOCALHOST}:{port}/readyz", timeout=2, context=_TRUSTING) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False

@@ -66,12 +66,12 @@ def test_what_was_issued_reads_back() -> None:
     [
         pytest.param("certificate", "a certificate cannot be read", id="no certificate"),
         pytest.param("key", "the private key of the webhook certificate cannot be read", id="no key"),
-        pytest.param("authority", "a certificate cannot be read", id="no authority"),
+        pytest.param("authorities", "a certificate cannot be read", id="no authority"),
     ],
 )
 def test_text_that_is_no_pem_is_refused(field: str, message: str) -> None:
     issued = certificates.issue(["a.svc"], NOW)
-    texts = {"certificate": issued.certificate, "key": issued.key, "authority": issued.authority, field: b"nonsense"}
+    texts = {"certificate": issued.certificate, "key": issued.key, "authorities": issued.authority, field: b"nonsense"}
 
     with pytest.raises(InvalidCertificate, match=message):
         certificates.read(**texts)
@@ -86,3 +86,21 @@ def test_a_key_of_another_certificate_is_refused() -> None:
 
 def test_a_certificate_prints_without_its_key() -> None:
     assert "PRIVATE" not in repr(certificates.issue(["a.svc"], NOW))
+
+
+def test_a_bundle_holds_each_authority_once_and_none_that_has_ended() -> None:
+    old, new = certificates.issue(["a.svc"], NOW, DAY), certificates.issue(["a.svc"], NOW, 30 * DAY)
+
+    both = certificates.bundle(old.authority, new.authority + old.authority, b"nonsense", now=NOW)
+
+    assert both == old.authority + new.authority
+    assert certificates.bundle(both, now=NOW + 2 * DAY) == new.authority
+
+
+def test_a_certificate_is_trusted_through_any_authority_of_a_bundle() -> None:
+    mine, other = certificates.issue(["a.svc"], NOW), certificates.issue(["a.svc"], NOW)
+
+    assert certificates.is_signed_by_any(mine, other.authority + mine.authority)
+    assert not certificates.is_signed_by_any(mine, other.authority)
+    assert not certificates.is_signed_by_any(mine, b"")
+    assert certificates.read(mine.certificate, mine.key, other.authority + mine.authority).names == ("a.svc",)

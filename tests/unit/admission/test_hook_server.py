@@ -16,7 +16,8 @@ import pytest
 from lws_sched.admission import certificates
 from lws_sched.admission.certificates import Certificate
 from lws_sched.admission.hook import ALLOWED, Hook, Request, Verdict
-from lws_sched.admission.server import MAX_BODY_BYTES, HookServer
+from lws_sched.admission.server import hook_server
+from lws_sched.admission.web import MAX_BODY_BYTES, WebServer
 from lws_sched.api.core import POD
 
 HOST = "127.0.0.1"
@@ -32,14 +33,15 @@ class Served:
     is_ready: bool = True
     released: threading.Event = field(default_factory=threading.Event)
     waiting: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
-    server: HookServer = field(init=False)
+    server: WebServer = field(init=False)
 
     def __post_init__(self) -> None:
         hooks = [
             Hook("quick.test", "/quick", POD, ("CREATE",), True, lambda _: ALLOWED),
             Hook("patient.test", "/patient", POD, ("CREATE",), True, self._wait),
         ]
-        self.server = HookServer(hooks, HOST, 0, self.certificate, lambda: self.is_ready)
+        self.server = hook_server(hooks, HOST, 0, lambda: "" if self.is_ready else "still starting")
+        self.server.use(self.certificate)
 
     def _wait(self, _: Request) -> Verdict:
         self.waiting.release()
@@ -201,7 +203,7 @@ def test_a_new_certificate_is_served_to_new_connections_and_old_ones_live_on() -
 
 
 def test_a_port_that_is_taken_is_an_error_at_start(served: Served) -> None:
-    second = HookServer([], HOST, served.server.port, served.certificate, lambda: True)
+    second = hook_server([], HOST, served.server.port, lambda: "")
 
     with pytest.raises(OSError, match="in use"):
         second.start()

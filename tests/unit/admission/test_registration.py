@@ -13,14 +13,12 @@ from lws_sched.admission.registration import (
     ServiceConnection,
     UrlConnection,
     configurations,
-    register,
 )
 from lws_sched.api import names
 from lws_sched.api.core import NODE, POD
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.meta import Kind
 from lws_sched.controller.hooks import hooks as controller_hooks
-from lws_sched.kube.port import Cluster
 
 URL = UrlConnection("https://127.0.0.1:9443/", b"PEM")
 SERVICE = ServiceConnection("lws-system", "lws-webhook-service", b"PEM")
@@ -36,16 +34,6 @@ def webhook(connection: Connection = URL, **fields: Any) -> dict[str, Any]:
     ((_, body),) = configurations([hook(**fields)], EXTENDER, connection)
     (registered,) = body["webhooks"]
     return cast("dict[str, Any]", registered)
-
-
-class AppliedOnly:
-    """Records what is applied."""
-
-    def __init__(self) -> None:
-        self.applied: list[tuple[str, str, str]] = []
-
-    def apply(self, kind: Kind[Any], body: dict[str, Any], *, manager: str) -> None:
-        self.applied.append((kind.kind, body["metadata"]["name"], manager))
 
 
 def test_a_mutating_hook_fails_closed_and_has_no_side_effects() -> None:
@@ -133,14 +121,3 @@ def test_the_controller_registers_the_webhooks_of_the_leaderworkerset_api() -> N
 
 def test_the_extender_is_called_after_the_controller() -> None:
     assert CONTROLLER.mutating < EXTENDER.mutating
-
-
-def test_registering_applies_each_configuration() -> None:
-    cluster = AppliedOnly()
-
-    register(cast("Cluster", cluster), [hook(), hook(mutating=False)], EXTENDER, URL, manager="lws-sched-extender")
-
-    assert cluster.applied == [
-        ("MutatingWebhookConfiguration", "lws-sched-pod-placement", "lws-sched-extender"),
-        ("ValidatingWebhookConfiguration", "lws-sched-pod-placement", "lws-sched-extender"),
-    ]

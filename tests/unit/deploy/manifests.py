@@ -15,7 +15,7 @@ Json: TypeAlias = dict[str, Any]
 @cache
 def documents(path: str) -> tuple[Json, ...]:
     """The YAML documents of a file, by its path inside deploy/. They are shared: do not change them."""
-    return tuple(yaml.safe_load_all((DEPLOY / path).read_text()))
+    return tuple(yaml.load_all((DEPLOY / path).read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 def document(path: str) -> Json:

@@ -14,7 +14,7 @@ from deploy.tools import generate_crds
 from lws_sched.admission import certificates
 from lws_sched.admission.hook import Hook, Request, Verdict, changed, denied
 from lws_sched.admission.registration import EXTENDER, UrlConnection, configurations
-from lws_sched.admission.server import HookServer
+from lws_sched.admission.server import hook_server
 from lws_sched.api import names
 from lws_sched.api.core import POD
 from tests.controlplane.client import ApiError, path_of
@@ -206,7 +206,8 @@ def pod(name: str, scheduler: str) -> dict[str, Any]:
 def test_the_api_server_asks_a_registered_hook_about_our_pods_only(plane: ControlPlane) -> None:
     hook = Hook("pods.lws-sched.io", "/pods", POD, ("CREATE",), True, place, scheduler=names.SCHEDULER)
     certificate = certificates.issue([HOST], time.time())
-    server = HookServer([hook], HOST, 0, certificate, lambda: True)
+    server = hook_server([hook], HOST, 0, lambda: "")
+    server.use(certificate)
     server.start()
     connection = UrlConnection(f"https://{HOST}:{server.port}", certificate.authority)
     ((kind, body),) = configurations([hook], EXTENDER, connection)

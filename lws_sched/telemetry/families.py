@@ -1,0 +1,121 @@
+"""Every metric: its name, what it means, its labels. docs/metrics.md is written from this file.
+
+Work queues, requests to the API server, leader election, reconciliations and webhooks carry the names that Kubernetes
+controllers commonly use, so that existing dashboards and alerts fit. The rest begins with `lws_sched_`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
+QUICK = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 15.0)
+"""Upper bounds for what takes microseconds to seconds."""
+SLOW = (0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+"""Upper bounds for what takes a moment to an hour."""
+
+
+@dataclass(frozen=True)
+class Family:
+    """One metric. A counter's name ends in `_total`; times are seconds."""
+
+    name: str
+    kind: str
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    """Upper bounds of a histogram, rising."""
+
+
+# --- work queues -----------------------------------------------------------------------------------------------------
+QUEUE_DEPTH = Family("workqueue_depth", GAUGE, "Keys that could be worked on now", ("name",))
+QUEUE_ADDS = Family("workqueue_adds_total", COUNTER, "Keys put on the queue", ("name",))
+QUEUE_RETRIES = Family("workqueue_retries_total", COUNTER, "Keys put back after a failure", ("name",))
+QUEUE_WAIT = Family(
+    "workqueue_queue_duration_seconds", HISTOGRAM, "How long a key waited for a worker", ("name",), QUICK
+)
+QUEUE_WORK = Family("workqueue_work_duration_seconds", HISTOGRAM, "How long one key was worked on", ("name",), QUICK)
+QUEUE_LONGEST = Family(
+    "workqueue_longest_running_processor_seconds", GAUGE, "For how long the oldest key is being worked on", ("name",)
+)
+RECONCILES = Family(
+    "controller_runtime_reconcile_total",
+    COUNTER,
+    "Reconciliations by result: success, requeue_after, requeue (a lost race), error",
+    ("controller", "result"),
+)
+RECONCILE_ERRORS = Family(
+    "controller_runtime_reconcile_errors_total", COUNTER, "Reconciliations that failed", ("controller",)
+)
+RECONCILE_SECONDS = Family(
+    "controller_runtime_reconcile_time_seconds", HISTOGRAM, "How long a reconciliation took", ("controller",), QUICK
+)
+WORKERS = Family("controller_runtime_max_concurrent_reconciles", GAUGE, "Workers of a queue", ("controller",))
+ACTIVE_WORKERS = Family("controller_runtime_active_workers", GAUGE, "Workers that work now", ("controller",))
+
+# --- API server ------------------------------------------------------------------------------------------------------
+REQUESTS = Family(
+    "rest_client_requests_total",
+    COUNTER,
+    "Requests to the API server by answer; code <error> where none came",
+    ("code", "host", "method"),
+)
+REQUEST_SECONDS = Family(
+    "rest_client_request_duration_seconds",
+    HISTOGRAM,
+    "From sending a request to having its answer; of a watch, to its beginning",
+    ("host", "verb"),
+    QUICK,
+)
+LEADS = Family("leader_election_master_status", GAUGE, "1 where this process holds the Lease", ("name",))
+EVENTS = Family(
+    "lws_sched_events_total", COUNTER, "Events that were recorded, repetitions included", ("reason", "type")
+)
+
+# --- webhooks --------------------------------------------------------------------------------------------------------
+WEBHOOK_REQUESTS = Family(
+    "controller_runtime_webhook_requests_total", COUNTER, "Admission reviews by HTTP status", ("code", "webhook")
+)
+WEBHOOK_SECONDS = Family(
+    "controller_runtime_webhook_latency_seconds",
+    HISTOGRAM,
+    "How long a review took, what a hook waited for included",
+    ("webhook",),
+    QUICK,
+)
+CERTIFICATE_ENDS = Family(
+    "lws_sched_webhook_certificate_expiry_seconds",
+    GAUGE,
+    "When the serving certificate ends, seconds since the epoch",
+)
+READY = Family("lws_sched_ready", GAUGE, "1 where /readyz says so")
+
+# --- controller ------------------------------------------------------------------------------------------------------
+SETS = Family(
+    "lws_sched_sets",
+    GAUGE,
+    "LeaderWorkerSets by condition; one that is being updated counts as UpdateInProgress",
+    ("condition",),
+)
+GROUPS = Family(
+    "lws_sched_groups", GAUGE, "Groups: desired, existing, ready, updated", ("namespace", "leaderworkerset", "state")
+)
+RESTARTS = Family("lws_sched_group_restarts_total", COUNTER, "Groups recreated whole", ("namespace", "leaderworkerset"))
+ROLLOUTS = Family("lws_sched_rollouts_total", COUNTER, "Updates begun", ("namespace", "leaderworkerset"))
+
+# --- extender --------------------------------------------------------------------------------------------------------
+DECISIONS = Family("lws_sched_decisions_total", COUNTER, "Places asked for, by what came of it", ("result",))
+STAGE_SECONDS = Family(
+    "lws_sched_stage_seconds", HISTOGRAM, "How long each stage of placing groups took", ("stage",), QUICK
+)
+WAITING = Family("lws_sched_waiting_groups", GAUGE, "Groups without a place, by reason", ("reason",))
+PLACEMENTS = Family("lws_sched_placements", GAUGE, "GroupPlacements by state", ("state",))
+COMMIT_SECONDS = Family("lws_sched_time_to_commit_seconds", HISTOGRAM, "From a group's record to its commit", (), SLOW)
+VERB_SECONDS = Family(
+    "lws_sched_verb_seconds",
+    HISTOGRAM,
+    "How long kube-scheduler waited for filter and bind; a bind call is held until its group is complete",
+    ("verb",),
+    QUICK,
+)
+VERB_REFUSALS = Family("lws_sched_verb_refusals_total", COUNTER, "Calls that were answered with an error", ("verb",))
