@@ -127,7 +127,8 @@ def _place_and_cause(text: str) -> tuple[str, str]:
     unknown = _UNKNOWN.fullmatch(cause)
     if unknown is None:
         return path, cause[0].lower() + cause[1:]
-    return ".".join(part for part in (path, unknown["field"]) if part), "there is no such field; see docs/configuration.md"
+    field = ".".join(part for part in (path, unknown["field"]) if part)
+    return field, "there is no such field; see docs/configuration.md"
 
 
 def _located(name: str, lines: Mapping[str, int], path: str, cause: str) -> InvalidConfiguration:

@@ -294,7 +294,8 @@ def test_a_bad_configuration_ends_the_program_with_one_sentence(edges: Edges) ->
 
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
-    assert line.endswith(f"cannot start: {path}: line 4: webhook.prot: there is no such field; see docs/configuration.md")
+    said = "line 4: webhook.prot: there is no such field; see docs/configuration.md"
+    assert line.endswith(f"cannot start: {path}: {said}")
 
 
 def _with(state: Held, *, authorities: bytes) -> Held:
