@@ -1,9 +1,12 @@
-"""Whether a leader StatefulSet is already as it shall be, so that nothing is written when nothing changed.
+"""Whether a StatefulSet is already as it shall be, so that nothing is written when nothing changed.
 
 The comparison needs no memory: it survives a restart of the controller. Three questions are asked of the live object:
 is every field that we want there with our value (in canonical form, since the API server rewrites quantities and fills
 in defaults); do we still own a field that we no longer want (`metadata.managedFields` tells what this field manager
 applied); and has the StatefulSet a switched-off feature, whose fields the API server drops in silence.
+
+A StatefulSet that another implementation of the API applied passes too: what only a Go program writes (`resources: {}`,
+`divisor: "0"`) is owned and not wanted, but there is nothing in it to give up.
 """
 
 from __future__ import annotations
@@ -19,9 +22,12 @@ from lws_sched.api import names
 from lws_sched.api.core import StatefulSetStatus
 from lws_sched.api.meta import Kind, Meta, Wire
 from lws_sched.core.canonical import canonical, compact_json
+from lws_sched.core.desired import KUBECTL_RECORD
 from lws_sched.core.rollout import Current
 
 FIELD_MANAGER = "lws"
+_NOTHING: tuple[Any, ...] = (None, "", "0", 0, [], {})
+"""Values that Go programs write for fields that nobody set."""
 
 
 class TrackedMeta(Meta, frozen=True, kw_only=True):
@@ -30,8 +36,8 @@ class TrackedMeta(Meta, frozen=True, kw_only=True):
     managed_fields: tuple[dict[str, Any], ...] = ()
 
 
-class LeaderStatefulSet(Wire, frozen=True, kw_only=True):
-    """A leader StatefulSet with its whole spec."""
+class WholeStatefulSet(Wire, frozen=True, kw_only=True):
+    """A StatefulSet with its whole spec."""
 
     metadata: TrackedMeta
     spec: dict[str, Any] = msgspec.field(default_factory=dict)
@@ -49,10 +55,10 @@ class LeaderStatefulSet(Wire, frozen=True, kw_only=True):
         )
 
 
-LEADER_STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets", LeaderStatefulSet)
+WHOLE_STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets", WholeStatefulSet)
 
 
-def is_applied(live: LeaderStatefulSet, desired: Mapping[str, Any]) -> bool:
+def is_applied(live: WholeStatefulSet, desired: Mapping[str, Any]) -> bool:
     """Whether applying `desired` would change nothing."""
     wanted = _comparable(desired["spec"])
     present = _comparable(live.spec)
@@ -60,16 +66,27 @@ def is_applied(live: LeaderStatefulSet, desired: Mapping[str, Any]) -> bool:
         wanted["updateStrategy"]["rollingUpdate"].pop("maxUnavailable", None)
     meta, wanted_meta = live.metadata, desired["metadata"]
     owners = [msgspec.to_builtins(owner) for owner in meta.owner_references]
+    known = {"metadata": {**msgspec.to_builtins(meta), "ownerReferences": owners}, "spec": live.spec}
     return (
         _contains(present, wanted)
         and _contains(meta.labels, wanted_meta["labels"])
         and _contains(meta.annotations, wanted_meta["annotations"])
         and all(any(_contains(owner, reference) for owner in owners) for reference in wanted_meta["ownerReferences"])
-        and not any(_abandons(fields, desired) for fields in _owned(meta))
+        and not any(_abandons(fields, desired, known) for fields in _owned(meta))
     )
 
 
-def fingerprint(live: LeaderStatefulSet, desired: Mapping[str, Any]) -> bytes:
+def has_drifted(live: WholeStatefulSet, made: Mapping[str, Any]) -> bool:
+    """Whether somebody changed what a StatefulSet runs since it was made from `made`: how many pods, or which. What
+    was added beside it (labels, annotations, node selectors, containers of other names) is no drift."""
+    before, now = made["spec"], live.spec
+    template = canonical("PodTemplateSpec", now.get("template") or {})
+    return now.get("replicas", 1) != before["replicas"] or not _contains(
+        template, canonical("PodTemplateSpec", before["template"])
+    )
+
+
+def fingerprint(live: WholeStatefulSet, desired: Mapping[str, Any]) -> bytes:
     """Names the pair. An API server may drop fields for good; where applying once left a difference, the same pair seen
     again need not be applied again."""
     meta = live.metadata
@@ -111,21 +128,31 @@ def _owned(meta: TrackedMeta) -> list[dict[str, Any]]:
     ]
 
 
-def _abandons(owned: Mapping[str, Any], desired: Any) -> bool:
-    """Whether some field in `owned` (fieldsV1 notation: `f:` field, `k:` item by key, `v:` item) is not desired."""
-    return any(_is_abandoned(path, below, desired) for path, below in owned.items() if path != ".")
+def _abandons(owned: Mapping[str, Any], desired: Any, live: Any) -> bool:
+    """Whether some field in `owned` (fieldsV1 notation: `f:` field, `k:` item by key, `v:` item) is there and not
+    desired."""
+    return any(_is_abandoned(path, below, desired, live) for path, below in owned.items() if path != ".")
 
 
-def _is_abandoned(path: str, below: Mapping[str, Any], desired: Any) -> bool:
+def _is_abandoned(path: str, below: Mapping[str, Any], desired: Any, live: Any) -> bool:
     notation, _, name = path.partition(":")
     if notation == "f":
-        return not isinstance(desired, Mapping) or name not in desired or _abandons(below, desired[name])
-    if not isinstance(desired, list):
-        return True
-    if notation == "v":
-        return json.loads(name) not in desired
-    item = next((item for item in desired if _has_key(item, json.loads(name))), None)
-    return item is None or _abandons(below, item)
+        present = live.get(name) if isinstance(live, Mapping) else None
+        if present in _NOTHING or name == KUBECTL_RECORD:
+            return False
+        return not isinstance(desired, Mapping) or name not in desired or _abandons(below, desired[name], present)
+    present = _item(notation, name, live)
+    if present is None:
+        return False
+    wanted = _item(notation, name, desired)
+    return wanted is None or _abandons(below, wanted, present)
+
+
+def _item(notation: str, name: str, items: Any) -> Any:
+    """The list's item of that value (`v`) or key (`k`); None where there is none."""
+    key = json.loads(name)
+    is_meant = (lambda item: item == key) if notation == "v" else (lambda item: _has_key(item, key))
+    return next(filter(is_meant, items), None) if isinstance(items, list) else None
 
 
 def _has_key(item: Mapping[str, Any], key: Mapping[str, Any]) -> bool:

@@ -20,8 +20,13 @@ from lws_sched.core.tpu import requests_tpus
 
 Body = dict[str, Any]
 
-_KUBECTL_RECORD = "kubectl.kubernetes.io/last-applied-configuration"
+KUBECTL_RECORD = "kubectl.kubernetes.io/last-applied-configuration"
+"""Where `kubectl apply` notes what it applied. Never passed on: pruning would take the StatefulSet for the user's."""
 _MEMBER_LABELS = (names.GROUP_INDEX, names.GROUP_KEY, names.WORKER_INDEX)
+_GROUP_LABELS = (names.GROUP_INDEX, names.GROUP_KEY, names.REVISION)
+_LIVE_ANNOTATIONS = (names.EXCLUSIVE_TOPOLOGY, names.SUBGROUP_EXCLUSIVE_TOPOLOGY)
+_RETAIN = "Retain"
+"""What an API server makes of a retention that is not given."""
 _CLAIM_FIELDS = ("accessModes", "storageClassName", "volumeMode")
 
 
@@ -29,6 +34,11 @@ def is_unique_per_replica(lws: LeaderWorkerSet) -> bool:
     """Whether every group has a service and a subdomain of its own."""
     network = lws.spec.network_config
     return network is not None and network.subdomain_policy == UNIQUE_PER_REPLICA
+
+
+def is_made_unique(leader: Pod) -> bool:
+    """Whether the leader's group was made to have a subdomain of its own."""
+    return leader.metadata.annotations.get(names.SUBDOMAIN_POLICY) == UNIQUE_PER_REPLICA
 
 
 def scheduler_of(template: Template) -> str:
@@ -80,9 +90,8 @@ class Workers:
 def worker_stateful_set(group: Workers) -> Body:
     """The StatefulSet of one group's workers, indices 1 to size - 1."""
     live, template, leader = group.live.metadata, group.at_revision.spec.leader_worker_template, group.leader.metadata
-    identity = {label: leader.labels.get(label, "") for label in (names.GROUP_INDEX, names.GROUP_KEY)}
-    identity[names.SET_NAME] = live.name
-    labels = identity | {names.REVISION: leader.labels.get(names.REVISION, "")}
+    labels = worker_labels(group.live, group.leader)
+    identity = {label: value for label, value in labels.items() if label != names.REVISION}
     pods = _merged(template.worker_template, labels, _worker_annotations(group))
     if group.node_selector:
         spec = pods.get("spec") or {}
@@ -105,6 +114,22 @@ def worker_stateful_set(group: Workers) -> Body:
         }
         | _volumes(group.at_revision),
     )
+
+
+def worker_labels(lws: LeaderWorkerSet, leader: Pod) -> dict[str, str]:
+    """What a group's worker StatefulSet and its pods are known by."""
+    given = {label: leader.metadata.labels.get(label, "") for label in _GROUP_LABELS}
+    return {**given, names.SET_NAME: lws.metadata.name}
+
+
+def without_live_annotations(workers: Body) -> Body:
+    """A worker StatefulSet without what the live set's annotations put into its template when it was made."""
+    template = workers["spec"]["template"]
+    annotations = {
+        key: value for key, value in template["metadata"]["annotations"].items() if key not in _LIVE_ANNOTATIONS
+    }
+    metadata = {**template["metadata"], "annotations": annotations}
+    return {**workers, "spec": {**workers["spec"], "template": {**template, "metadata": metadata}}}
 
 
 def shared_service(lws: LeaderWorkerSet) -> Body:
@@ -141,7 +166,7 @@ def _inherited_labels(labels: Mapping[str, str]) -> dict[str, str]:
 
 def _inherited(lws: LeaderWorkerSet) -> dict[str, str]:
     """The set's annotations but kubectl's record of it, which would make kubectl take the StatefulSet for the set."""
-    return {key: value for key, value in lws.metadata.annotations.items() if key != _KUBECTL_RECORD}
+    return {key: value for key, value in lws.metadata.annotations.items() if key != KUBECTL_RECORD}
 
 
 def _merged(template: Template, labels: Mapping[str, str], annotations: Mapping[str, str]) -> Template:
@@ -189,13 +214,18 @@ def _volumes(lws: LeaderWorkerSet) -> Body:
     template = lws.spec.leader_worker_template
     fields: Body = {}
     if template.volume_claim_templates:
-        fields["volumeClaimTemplates"] = [
-            _claim(claim, lws.metadata.namespace) for claim in template.volume_claim_templates
-        ]
+        fields["volumeClaimTemplates"] = volume_claims(lws)
     retention = template.persistent_volume_claim_retention_policy
     if retention is not None:
-        fields["persistentVolumeClaimRetentionPolicy"] = {when: policy for when, policy in retention.items() if policy}
+        fields["persistentVolumeClaimRetentionPolicy"] = {
+            when: retention.get(when) or _RETAIN for when in ("whenDeleted", "whenScaled")
+        }
     return fields
+
+
+def volume_claims(lws: LeaderWorkerSet) -> list[Body]:
+    """The volume claim templates of the set's StatefulSets: what the API passes on of the user's."""
+    return [_claim(claim, lws.metadata.namespace) for claim in lws.spec.leader_worker_template.volume_claim_templates]
 
 
 def _claim(claim: Mapping[str, Any], namespace: str) -> Body:

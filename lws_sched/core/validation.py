@@ -14,7 +14,9 @@ from typing import Any
 
 from lws_sched.api import names
 from lws_sched.api.lws import IntOrPercent, LeaderWorkerSet, SubGroupPolicy
-from lws_sched.core.desired import scheduler_of
+from lws_sched.core import restart_budget
+from lws_sched.core.canonical import canonical
+from lws_sched.core.desired import scheduler_of, volume_claims
 from lws_sched.core.rollout import budget, configuration, scaled
 
 _MAX_REPLICAS = 1_000_000
@@ -73,6 +75,7 @@ def _errors(lws: LeaderWorkerSet) -> Iterator[FieldError]:
     yield from _subgroups(lws)
     yield from _schedulers(lws)
     yield from _topologies(lws)
+    yield from _restart_budget(lws)
 
 
 def _name(lws: LeaderWorkerSet) -> Iterator[FieldError]:
@@ -164,6 +167,13 @@ def _immutable(old: LeaderWorkerSet, new: LeaderWorkerSet) -> Iterator[FieldErro
     network = new.spec.network_config
     if network is not None and network.subdomain_policy is None:
         yield FieldError("spec.networkConfig.subdomainPolicy", None, "cannot set subdomainPolicy as null")
+    claims = [[canonical("PersistentVolumeClaim", each) for each in volume_claims(lws)] for lws in (old, new)]
+    if claims[0] != claims[1]:
+        yield FieldError(
+            f"{_TEMPLATE}.volumeClaimTemplates",
+            [each["metadata"]["name"] for each in volume_claims(new)],
+            "field is immutable: a StatefulSet cannot change its volume claims; create another LeaderWorkerSet",
+        )
 
 
 # --- lws-sched's own rules -------------------------------------------------------------------------------------------
@@ -196,6 +206,17 @@ def _topologies(lws: LeaderWorkerSet) -> Iterator[FieldError]:
         for annotation in names.TOPOLOGY_ANNOTATIONS:
             if annotation in asked:
                 yield from _topology(f"{path}.annotations.{annotation}", annotation, asked[annotation])
+
+
+def _restart_budget(lws: LeaderWorkerSet) -> Iterator[FieldError]:
+    asked = lws.metadata.annotations
+    most, pause = asked.get(names.MAX_GROUP_RESTARTS), asked.get(names.RESTART_BACKOFF)
+    if most is not None and not restart_budget.is_count(most):
+        yield FieldError(f"metadata.annotations.{names.MAX_GROUP_RESTARTS}", most, "must be a whole number such as 3")
+    if pause is not None and restart_budget.seconds(pause) is None:
+        yield FieldError(
+            f"metadata.annotations.{names.RESTART_BACKOFF}", pause, "must be a duration such as 10s, 2m or 1h30m"
+        )
 
 
 def _topology(path: str, annotation: str, value: str) -> Iterator[FieldError]:

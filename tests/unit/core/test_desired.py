@@ -79,13 +79,13 @@ def test_a_subgroup_topology_without_subgroups_is_not_passed_on() -> None:
     assert _leaders(lws)["spec"]["template"]["metadata"]["annotations"] == {names.SIZE: "2"}
 
 
-def test_claims_keep_what_the_api_passes_on_and_retention_what_is_set() -> None:
+def test_claims_keep_what_the_api_passes_on_and_retention_is_always_whole() -> None:
     retention = {"whenDeleted": "Delete", "whenScaled": ""}
     lws = sample(
         template={"volumeClaimTemplates": [CLAIM], "persistentVolumeClaimRetentionPolicy": retention},
     )
     for body in (_leaders(lws), _workers(lws)):
-        assert body["spec"]["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Delete"}
+        assert body["spec"]["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Delete", "whenScaled": "Retain"}
         assert body["spec"]["volumeClaimTemplates"] == [
             {
                 "apiVersion": "v1",
