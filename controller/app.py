@@ -43,7 +43,7 @@ def build(runtime: Runtime, options: Options) -> App:
 
     effects = Effects(runtime, wrote)
     sets = SetReconciler(watches, effects, runtime.clock)
-    groups = GroupReconciler(watches, effects, runtime.cluster, lost)
+    groups = GroupReconciler(watches, effects, runtime.cluster, runtime.clock, lost)
     subscriptions = Subscriptions(
         watches=watches,
         sets=runtime.queue("sets", sets.reconcile, workers=options.workers),

@@ -47,13 +47,14 @@ class Apply:
 
 
 @dataclass(frozen=True)
-class MergeStatus:
-    """A merge patch of the status; the body's resourceVersion is the precondition."""
+class Merge:
+    """A merge patch; the body's resourceVersion or UID is the precondition."""
 
     kind: Kind[Any]
     namespace: str
     name: str
     body: Mapping[str, Any]
+    subresource: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Delete:
     propagation: str = "Background"
 
 
-Write = Create | Apply | MergeStatus | Delete
+Write = Create | Apply | Merge | Delete
 
 
 @dataclass(frozen=True)
@@ -136,8 +137,8 @@ class Effects:
                         raise
             case Apply(kind, body, manager):
                 self.wrote(cluster.apply(kind, body, manager=manager))
-            case MergeStatus(kind, namespace, name, body):
-                self.wrote(cluster.merge(kind, namespace, name, body, subresource="status"))
+            case Merge(kind, namespace, name, body, subresource):
+                self.wrote(cluster.merge(kind, namespace, name, body, subresource=subresource))
             case Delete(kind, namespace, name, uid, propagation):
                 try:
                     cluster.delete(kind, namespace, name, uid=uid, propagation=propagation)

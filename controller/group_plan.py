@@ -3,19 +3,25 @@
 `plan` is a pure function of a snapshot. A group is recreated by deleting its leader in the foreground, so that all its
 pods are gone before the next leader comes. Workers are created only when nothing of an earlier incarnation is left:
 a StatefulSet that finds its pods' names taken backs off for minutes.
+
+A worker StatefulSet is made once. It is written again only where somebody else changed what it runs, or took away the
+labels that it is known by; a newer LeaderWorkerSet reaches it with the next leader.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from lws_sched.api import names
 from lws_sched.api.core import POD, SERVICE, STATEFUL_SET, ControllerRevision, Node, Pod, Service, StatefulSet
-from lws_sched.api.lws import LEADER_READY, UNIQUE_PER_REPLICA, LeaderWorkerSet
-from lws_sched.controller.effects import CREATE, DELETE, Create, Delete, Note, Plan, Step
-from lws_sched.core import desired, group, restart, revision
+from lws_sched.api.lws import LEADER_READY, LeaderWorkerSet
+from lws_sched.controller.effects import CREATE, DELETE, UPDATE, Create, Delete, Merge, Note, Plan, Step
+from lws_sched.core import desired, group, restart, restart_budget, revision
+from lws_sched.core.applied import WHOLE_STATEFUL_SET, WholeStatefulSet, has_drifted
 from lws_sched.core.ownership import is_controlled_by
+from lws_sched.core.restart_budget import Decision, Record
 
 _REVISION_SECONDS = 1.0
 _NODE_SECONDS = 10.0
@@ -39,12 +45,26 @@ class GroupSnapshot:
     """The service that carries the leader's name."""
     node: Node | None
     """The leader's node; read only where `follows_leader` says so."""
+    leader_set: WholeStatefulSet | None = None
+    edited: WholeStatefulSet | None = None
+    """The worker StatefulSet as the API server has it; read only where its spec was written since it was created."""
 
     @property
     def workers(self) -> StatefulSet | None:
         """The worker StatefulSet of this very leader."""
         found = self.worker_set
         return found if found is not None and is_controlled_by(found.metadata, self.leader.metadata) else None
+
+    @property
+    def index(self) -> str:
+        """The group's index, as labels have it."""
+        return self.leader.metadata.labels.get(names.GROUP_INDEX, "")
+
+    @property
+    def record(self) -> Record | None:
+        """What the group's restart budget has come to."""
+        known = self.leader_set
+        return None if known is None else restart_budget.record_of(known.metadata.annotations, self.index)
 
 
 def follows_leader(lws: LeaderWorkerSet, leader: Pod) -> str:
@@ -65,10 +85,41 @@ def failed_member(snapshot: GroupSnapshot) -> Pod | None:
 
 def recreation(snapshot: GroupSnapshot, failed: Pod) -> Plan:
     """Delete the leader and, before it, everything that it owns."""
+    return _recreation(snapshot, failed.metadata.name)
+
+
+def _recreation(snapshot: GroupSnapshot, failed: str) -> Plan:
     leader = snapshot.leader.metadata
     note = Note("RecreateGroup", restart.note(failed, snapshot.leader), DELETE)
     delete = Delete(POD, leader.namespace, leader.name, leader.uid, propagation="Foreground")
     return Plan(steps=(Step(delete, done=(note,)),))
+
+
+def within_budget(snapshot: GroupSnapshot, decision: Decision, failed: str) -> Plan:
+    """Recreate a group that has a restart budget: write down what it has come to, then delete the leader, now or when
+    the pause is over. `failed` names the member."""
+    record, steps = decision.write, []
+    if record is not None and snapshot.leader_set is not None:
+        meta, noted = snapshot.leader_set.metadata, restart_budget.annotation(snapshot.index, record)
+        body = {"metadata": {"uid": meta.uid, "annotations": noted}}
+        write = Merge(WHOLE_STATEFUL_SET, meta.namespace, meta.name, body)
+        steps.append(Step(write, done=_budget_notes(snapshot, record, decision)))
+    if decision.recreate:
+        steps.extend(_recreation(snapshot, failed).steps)
+    return Plan(steps=tuple(steps), again=decision.again)
+
+
+def _budget_notes(snapshot: GroupSnapshot, record: Record, decision: Decision) -> tuple[Note, ...]:
+    if record.final:
+        text = restart_budget.message(snapshot.index, record)
+        return (Note("GroupFailed", f"{text[0].upper()}{text[1:]}", UPDATE, type="Warning"),)
+    if decision.recreate:
+        return ()
+    text = (
+        f"Group {snapshot.index} is recreated in {decision.again:.0f} s (restart {record.restarts}): "
+        f"{record.pod}: {record.reason}"
+    )
+    return (Note("RestartBackOff", text, UPDATE, type="Warning"),)
 
 
 def plan(snapshot: GroupSnapshot) -> Plan:
@@ -89,8 +140,7 @@ def plan(snapshot: GroupSnapshot) -> Plan:
 
 def _service_steps(snapshot: GroupSnapshot) -> tuple[Step, ...]:
     lws, leader = snapshot.lws, snapshot.leader
-    made_unique = leader.metadata.annotations.get(names.SUBDOMAIN_POLICY) == UNIQUE_PER_REPLICA
-    if snapshot.service is not None or not (made_unique or desired.is_unique_per_replica(lws)):
+    if snapshot.service is not None or not (desired.is_made_unique(leader) or desired.is_unique_per_replica(lws)):
         return ()
     failed = Note("FailedCreate", f"Failed to create headless service for leader pod {leader.metadata.name}", CREATE)
     return (Step(Create(SERVICE, desired.group_service(lws, leader), or_exists=True), failed=failed),)
@@ -130,15 +180,38 @@ def _creation(leader: Pod, workers: desired.Workers) -> Plan:
 def _present(snapshot: GroupSnapshot, found: StatefulSet) -> Plan:
     """A namesake: ours, a former leader's (about to be collected), or a stranger's."""
     owner = found.metadata.controller
-    if snapshot.workers is not None or (
-        owner is not None and owner.kind == POD.kind and owner.name == snapshot.leader.metadata.name
-    ):
+    if snapshot.workers is not None:
+        return _repair(snapshot, snapshot.workers)
+    if owner is not None and owner.kind == POD.kind and owner.name == snapshot.leader.metadata.name:
         return Plan()
     name = found.metadata.name
     return _warning(
         f"Failed to create worker statefulset for leader pod {name}: a StatefulSet {name} exists that is not this "
         "group's; delete it or rename the LeaderWorkerSet"
     )
+
+
+def _repair(snapshot: GroupSnapshot, workers: StatefulSet) -> Plan:
+    """Undo what somebody else changed of the workers. Workers of another revision than their leader's are about to go;
+    those that are being deleted stay as they are."""
+    leader, known = snapshot.leader.metadata, workers.metadata
+    wanted = desired.worker_labels(snapshot.lws, snapshot.leader)
+    revision_label = known.labels.get(names.REVISION, wanted[names.REVISION])
+    if snapshot.revision is None or known.deletion_timestamp or revision_label != wanted[names.REVISION]:
+        return Plan()
+    change: dict[str, Any] = {}
+    if any(known.labels.get(label) != value for label, value in wanted.items()):
+        change["metadata"] = {"labels": wanted}
+    if snapshot.edited is not None:
+        at_revision = revision.restored(snapshot.lws, snapshot.revision)
+        made = desired.worker_stateful_set(desired.Workers(snapshot.lws, at_revision, snapshot.leader, {}))
+        if has_drifted(snapshot.edited, desired.without_live_annotations(made)):
+            change["spec"] = {field: made["spec"][field] for field in ("replicas", "template")}
+    if not change:
+        return Plan()
+    change["metadata"] = {**change.get("metadata", {}), "uid": known.uid}
+    failed = Note("FailedUpdate", f"Failed to restore worker statefulset {leader.name}", UPDATE)
+    return Plan(steps=(Step(Merge(STATEFUL_SET, known.namespace, known.name, change), failed=failed),))
 
 
 def _no_domain(leader: Pod, topology: str) -> Plan:

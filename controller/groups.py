@@ -6,12 +6,13 @@ server: deleting a running group on the word of a watch that lags would be a fai
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from lws_sched.api import names
 from lws_sched.api.core import NODE, STATEFUL_SET, Node, Pod, StatefulSet
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import split_key
+from lws_sched.api.placement import ABORTING, GROUP_PLACEMENT
 from lws_sched.controller.effects import Effects, Plan, Refusal
 from lws_sched.controller.group_plan import (
     GroupSnapshot,
@@ -19,12 +20,15 @@ from lws_sched.controller.group_plan import (
     follows_leader,
     plan,
     recreation,
+    within_budget,
 )
 from lws_sched.controller.lost import LostPods
 from lws_sched.controller.watches import Watches, is_leader, set_key
-from lws_sched.core import revision
+from lws_sched.core import restart_budget, revision
+from lws_sched.core.applied import WHOLE_STATEFUL_SET, WholeStatefulSet
+from lws_sched.core.restart_budget import Limits
 from lws_sched.kube.errors import AlreadyExists, Conflict, NotFound
-from lws_sched.kube.port import Cluster
+from lws_sched.kube.port import Clock, Cluster
 
 _SOON_SECONDS = 1.0
 _STRANGER_SECONDS = 60.0
@@ -37,7 +41,10 @@ class GroupReconciler:
     watches: Watches
     effects: Effects
     cluster: Cluster
+    clock: Clock
     lost: LostPods
+    _inspected: dict[str, int] = field(default_factory=dict)
+    """The generation at which a worker StatefulSet, by UID, was last compared whole."""
 
     def reconcile(self, key: str) -> float | None:
         lost = self.lost.of(key)
@@ -49,15 +56,53 @@ class GroupReconciler:
     def _carry_out(self, snapshot: GroupSnapshot) -> float | None:
         planned = self._plan(snapshot)
         refusal = self.effects.carry_out(planned, snapshot.lws)
-        return planned.again if refusal is None else self._refused(refusal, snapshot)
+        if refusal is not None:
+            return self._refused(refusal, snapshot)
+        if snapshot.edited is not None:
+            self._inspected[snapshot.edited.metadata.uid] = snapshot.edited.metadata.generation
+        return planned.again
 
     def _plan(self, snapshot: GroupSnapshot) -> Plan:
-        if failed_member(snapshot) is not None:
-            confirmed = replace(snapshot, worker_set=self._live_workers(snapshot.leader))
-            failed = failed_member(confirmed)
-            if failed is not None:
-                return recreation(confirmed, failed)
-        return plan(snapshot)
+        if snapshot.leader.metadata.deletion_timestamp:
+            return plan(snapshot)
+        limits = restart_budget.limits(snapshot.lws)
+        recreated = self._unlimited(snapshot) if limits is None else self._limited(snapshot, limits)
+        return plan(snapshot) if recreated is None else recreated
+
+    def _unlimited(self, snapshot: GroupSnapshot) -> Plan | None:
+        """How the group is recreated; None where it stays."""
+        failed = self._confirmed_failure(snapshot)
+        return None if failed is None else recreation(snapshot, failed)
+
+    def _limited(self, snapshot: GroupSnapshot, limits: Limits) -> Plan | None:
+        """The same under a restart budget."""
+        record, leader, now = snapshot.record, snapshot.leader, self.clock.now()
+        if restart_budget.is_final(limits, record, leader):
+            return None
+        pending = restart_budget.pending(record, leader)
+        if pending is not None:
+            return within_budget(snapshot, restart_budget.due(pending, now), pending.pod)
+        failed = self._confirmed_failure(snapshot)
+        if failed is None or snapshot.leader_set is None:
+            return None if failed is None else Plan(again=_SOON_SECONDS)
+        if self._is_replanned(leader):
+            return recreation(snapshot, failed)
+        return within_budget(snapshot, restart_budget.spend(limits, record, leader, failed, now), failed.metadata.name)
+
+    def _confirmed_failure(self, snapshot: GroupSnapshot) -> Pod | None:
+        if failed_member(snapshot) is None:
+            return None
+        return failed_member(replace(snapshot, worker_set=self._live_workers(snapshot.leader)))
+
+    def _is_replanned(self, leader: Pod) -> bool:
+        """Whether the extender takes the group down to place it elsewhere: that is no failure of the group's."""
+        if leader.spec.scheduler_name != names.SCHEDULER:
+            return False
+        try:
+            placement = self.cluster.get(GROUP_PLACEMENT, leader.metadata.namespace, leader.metadata.name)
+        except NotFound:
+            return False
+        return placement.status.state == ABORTING
 
     def _live_workers(self, leader: Pod) -> StatefulSet | None:
         try:
@@ -83,7 +128,21 @@ class GroupReconciler:
             revision=revision.find(stored, leader.metadata.labels.get(names.REVISION, "")),
             service=watches.services.get(namespace, name),
             node=self._node(lws, leader),
+            leader_set=watches.leader_sets.get(*split_key(set_key(leader.metadata))),
+            edited=self._edited(watches.worker_sets.get(namespace, name)),
         )
+
+    def _edited(self, workers: StatefulSet | None) -> WholeStatefulSet | None:
+        """The workers' whole StatefulSet where its spec was changed and not looked at since: nobody but us should."""
+        if workers is None or workers.metadata.generation <= 1:
+            return None
+        meta = workers.metadata
+        if self._inspected.get(meta.uid) == meta.generation:
+            return None
+        try:
+            return self.cluster.get(WHOLE_STATEFUL_SET, meta.namespace, meta.name)
+        except NotFound:
+            return None
 
     def _node(self, lws: LeaderWorkerSet, leader: Pod) -> Node | None:
         known = self.watches.worker_sets.get(leader.metadata.namespace, leader.metadata.name)
@@ -95,8 +154,10 @@ class GroupReconciler:
         """A name that is taken is looked at: our own watch may lag, or a stranger may hold it."""
         if isinstance(refusal.error, AlreadyExists):
             found = plan(replace(snapshot, worker_set=self._live_workers(snapshot.leader)))
-            self.effects.carry_out(Plan(notes=found.notes), snapshot.lws)
-            return _STRANGER_SECONDS if found.notes else _SOON_SECONDS
+            again = self.effects.carry_out(found, snapshot.lws)
+            if again is None or isinstance(again.error, AlreadyExists):
+                return _STRANGER_SECONDS if found.notes else _SOON_SECONDS
+            refusal = again
         if isinstance(refusal.error, (Conflict, NotFound)):
             return _SOON_SECONDS
         self.effects.report(refusal, snapshot.lws)

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from lws_sched.api import names
 from lws_sched.api.core import CONTROLLER_REVISION, SERVICE, ControllerRevision, Pod, Service, StatefulSet
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
-from lws_sched.controller.effects import CREATE, DELETE, UPDATE, Apply, Create, Delete, MergeStatus, Note, Plan, Step
-from lws_sched.core import desired, group, revision, rollout, status
-from lws_sched.core.applied import FIELD_MANAGER, LEADER_STATEFUL_SET, LeaderStatefulSet, fingerprint, is_applied
+from lws_sched.controller.effects import CREATE, DELETE, UPDATE, Apply, Create, Delete, Merge, Note, Plan, Step
+from lws_sched.core import desired, group, restart_budget, revision, rollout, status
+from lws_sched.core.applied import FIELD_MANAGER, WHOLE_STATEFUL_SET, WholeStatefulSet, fingerprint, is_applied
 from lws_sched.core.ownership import is_controlled_by
 
 _TERMINATING_SECONDS = 5.0
@@ -29,7 +29,7 @@ class SetSnapshot:
     lws: LeaderWorkerSet
     content: revision.Data
     """What is versioned of the live set: `revision.data(lws)`."""
-    leader_set: LeaderStatefulSet | None
+    leader_set: WholeStatefulSet | None
     leaders: Sequence[Pod]
     worker_sets: Mapping[str, StatefulSet]
     """By name, those that exist for the leaders."""
@@ -61,7 +61,8 @@ def plan(snapshot: SetSnapshot) -> Plan:
             return _occupied(leader_set)
     version = _version(snapshot)
     groups = _groups(snapshot)
-    seen = status.Observation(groups, version.key, 0 if leader_set is None else leader_set.status.replicas)
+    replicas = 0 if leader_set is None else leader_set.status.replicas
+    seen = status.Observation(groups, version.key, replicas, _failed(snapshot, groups))
     applied = _leader_set_steps(snapshot, version, groups)
     return Plan(
         steps=(
@@ -75,7 +76,7 @@ def plan(snapshot: SetSnapshot) -> Plan:
     )
 
 
-def _occupied(leader_set: LeaderStatefulSet) -> Plan:
+def _occupied(leader_set: WholeStatefulSet) -> Plan:
     """The name belongs to somebody else; a former set of the same name is being collected and needs no words."""
     owner = leader_set.metadata.controller
     assert owner is not None
@@ -126,7 +127,18 @@ def _truncation_steps(snapshot: SetSnapshot, version: _Version, seen: status.Obs
         Step(Delete(CONTROLLER_REVISION, lws.metadata.namespace, old.metadata.name, old.metadata.uid))
         for old in revision.owned(snapshot.revisions, lws)
         if old.metadata.labels.get(names.REVISION) != version.key
-    ]
+    ] + _forgetting_steps(snapshot, version)
+
+
+def _forgetting_steps(snapshot: SetSnapshot, version: _Version) -> list[Step]:
+    """Records of restarts of groups that are gone, or of revisions that are, mean nothing any more."""
+    live = snapshot.leader_set
+    if live is None:
+        return []
+    meta = live.metadata
+    past = restart_budget.past(meta.annotations, version.key, snapshot.lws.spec.replicas)
+    body = {"metadata": {"uid": meta.uid, "annotations": dict.fromkeys(past)}}
+    return [Step(Merge(WHOLE_STATEFUL_SET, meta.namespace, meta.name, body))] if past else []
 
 
 # --- leader StatefulSet ----------------------------------------------------------------------------------------------
@@ -153,7 +165,7 @@ def _leader_set_steps(snapshot: SetSnapshot, version: _Version, groups: Mapping[
     body = desired.leader_stateful_set(lws, version.key, planned)
     if live is not None and (is_applied(live, body) or fingerprint(live, body) == snapshot.futile):
         return []
-    name, write = lws.metadata.name, Apply(LEADER_STATEFUL_SET, body, FIELD_MANAGER)
+    name, write = lws.metadata.name, Apply(WHOLE_STATEFUL_SET, body, FIELD_MANAGER)
     if current is None:
         created = Note("GroupsProgressing", f"Created leader statefulset {name}", CREATE)
         return [Step(write, (created,), Note("FailedCreate", f"Failed to create leader statefulset {name}", CREATE))]
@@ -180,13 +192,39 @@ def _rollout_notes(
     return tuple(notes)
 
 
+def _failed(snapshot: SetSnapshot, groups: Mapping[int, group.Group]) -> dict[int, str]:
+    """Groups that have used up their restart budget, with the sentence that says so."""
+    limits = restart_budget.limits(snapshot.lws)
+    if limits is None or snapshot.leader_set is None:
+        return {}
+    annotations = snapshot.leader_set.metadata.annotations
+    records = ((index, restart_budget.record_of(annotations, str(index))) for index in groups)
+    return {
+        index: restart_budget.message(str(index), record)
+        for index, record in records
+        if record is not None and restart_budget.is_final(limits, record, groups[index].leader)
+    }
+
+
 # --- service and status ----------------------------------------------------------------------------------------------
 def _service_steps(snapshot: SetSnapshot) -> list[Step]:
     lws = snapshot.lws
-    if desired.is_unique_per_replica(lws) or snapshot.service is not None:
+    if desired.is_unique_per_replica(lws):
+        return _retirement(snapshot)
+    if snapshot.service is not None:
         return []
     failed = Note("FailedCreate", "Failed to create headless service for error", CREATE)
     return [Step(Create(SERVICE, desired.shared_service(lws), or_exists=True), failed=failed)]
+
+
+def _retirement(snapshot: SetSnapshot) -> list[Step]:
+    """The shared service goes with the last group that was made for it. Groups' own services go with their leaders."""
+    service, lws = snapshot.service, snapshot.lws
+    if service is None or not is_controlled_by(service.metadata, lws.metadata):
+        return []
+    if not all(desired.is_made_unique(leader) for leader in snapshot.leaders):
+        return []
+    return [Step(Delete(SERVICE, lws.metadata.namespace, service.metadata.name, service.metadata.uid))]
 
 
 def _status_steps(snapshot: SetSnapshot, seen: status.Observation) -> list[Step]:
@@ -197,4 +235,4 @@ def _status_steps(snapshot: SetSnapshot, seen: status.Observation) -> list[Step]
     changed = status.transition(lws, written)
     notes = () if changed is None else (Note(*changed, UPDATE),)
     body = {"metadata": {"resourceVersion": meta.resource_version}, "status": status.wire(written)}
-    return [Step(MergeStatus(LEADER_WORKER_SET, meta.namespace, meta.name, body), notes)]
+    return [Step(Merge(LEADER_WORKER_SET, meta.namespace, meta.name, body, subresource="status"), notes)]

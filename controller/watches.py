@@ -24,7 +24,7 @@ from lws_sched.api.core import (
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import Meta, Object, key_of
 from lws_sched.controller.lost import LostPods
-from lws_sched.core.applied import LEADER_STATEFUL_SET, LeaderStatefulSet
+from lws_sched.core.applied import WHOLE_STATEFUL_SET, WholeStatefulSet
 from lws_sched.kube.port import Change, Informer, Queue, Runtime
 
 _BY_SET = "set"
@@ -39,7 +39,7 @@ class Watches:
     """All informers of the controller."""
 
     sets: Informer[LeaderWorkerSet]
-    leader_sets: Informer[LeaderStatefulSet]
+    leader_sets: Informer[WholeStatefulSet]
     worker_sets: Informer[StatefulSet]
     pods: Informer[Pod]
     services: Informer[Service]
@@ -59,7 +59,7 @@ class Watches:
         match obj:
             case LeaderWorkerSet():
                 self.sets.learn(obj)
-            case LeaderStatefulSet():
+            case WholeStatefulSet():
                 self.leader_sets.learn(obj)
             case StatefulSet():
                 self.worker_sets.learn(obj)
@@ -73,7 +73,7 @@ def open_watches(runtime: Runtime) -> Watches:
     """The informers, with nobody subscribed yet."""
     return Watches(
         sets=runtime.informer(LEADER_WORKER_SET),
-        leader_sets=runtime.informer(LEADER_STATEFUL_SET, labels=_LEADERS),
+        leader_sets=runtime.informer(WHOLE_STATEFUL_SET, labels=_LEADERS),
         worker_sets=runtime.informer(STATEFUL_SET, labels=_WORKERS),
         pods=runtime.informer(
             POD, indexes={_LEADERS_BY_SET: _sets_of_leaders, _BY_GROUP: _groups_of}, labels=names.SET_NAME
@@ -133,7 +133,7 @@ class Subscriptions:
     def wrote(self, obj: Object) -> None:
         """Take in what a write answered. The watch will not tell of it: whom else it concerns hears it here."""
         self.watches.learn(obj)
-        if isinstance(obj, StatefulSet):
+        if isinstance(obj, StatefulSet | WholeStatefulSet):
             self.sets.add(set_key(obj.metadata))
 
     def _set_changed(self, change: Change[LeaderWorkerSet]) -> None:

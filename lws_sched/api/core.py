@@ -107,9 +107,20 @@ class Condition(Wire, frozen=True, kw_only=True):
     observed_generation: int = 0
 
 
+class Terminated(Wire, frozen=True, kw_only=True):
+    exit_code: int = 0
+    reason: str = ""
+
+
+class ContainerState(Wire, frozen=True, kw_only=True):
+    terminated: Terminated | None = None
+
+
 class ContainerStatus(Wire, frozen=True, kw_only=True):
     name: str = ""
     restart_count: int = 0
+    state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
 
 
 class PodStatus(Wire, frozen=True, kw_only=True):

@@ -38,6 +38,10 @@ MEMBER_RESOURCE = _OURS + "member"
 REQUIRED_TOPOLOGY = _OURS + "required-topology"
 PREFERRED_TOPOLOGY = _OURS + "preferred-topology"
 SUBGROUP_REQUIRED_TOPOLOGY = _OURS + "subgroup-required-topology"
+MAX_GROUP_RESTARTS = _OURS + "max-group-restarts"
+RESTART_BACKOFF = _OURS + "restart-backoff"
+RESTARTS_PREFIX = "group-restarts." + _OURS
+"""On the leader StatefulSet, followed by a group's index: what its restart budget has come to."""
 TOPOLOGY_ANNOTATIONS = (REQUIRED_TOPOLOGY, PREFERRED_TOPOLOGY, SUBGROUP_REQUIRED_TOPOLOGY)
 
 # --- well-known Kubernetes labels ------------------------------------------------------------------------------------

@@ -49,12 +49,10 @@ def failed_member(lws: LeaderWorkerSet, group: Members) -> Pod | None:
     return min(failed, key=lambda pod: (pod.metadata.name, pod.metadata.uid))
 
 
-def note(failed: Pod, leader: Pod) -> str:
-    """The text of the RecreateGroup event."""
+def note(failed: str, leader: Pod) -> str:
+    """The text of the RecreateGroup event; `failed` is the member's name."""
     group = leader.metadata.labels.get(names.GROUP_INDEX, "")
-    return (
-        f"Worker pod {failed.metadata.name} failed, deleted leader pod {leader.metadata.name} to recreate group {group}"
-    )
+    return f"Worker pod {failed} failed, deleted leader pod {leader.metadata.name} to recreate group {group}"
 
 
 def _has_failed(pod: Pod) -> bool:

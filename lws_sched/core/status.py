@@ -4,12 +4,14 @@ All conditions are decided together from what is observed, so they are right aft
 and Progressing holds, UpdateInProgress only with Progressing. UpdateInProgress starts when a desired group is seen at
 another revision and lasts until every desired group is updated and ready. Transition times move only when the truth of
 a condition does; a condition that no longer holds keeps its reason and message.
+
+Failed is not part of the API: it comes only where groups have a restart budget and one has used it up.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -23,6 +25,8 @@ from lws_sched.core.rollout import configuration
 AVAILABLE = "Available"
 PROGRESSING = "Progressing"
 UPDATE_IN_PROGRESS = "UpdateInProgress"
+FAILED = "Failed"
+_FAILED_REASON = "GroupRestartLimitReached"
 _TEXTS: Mapping[str, tuple[str, str]] = {
     UPDATE_IN_PROGRESS: ("GroupsUpdating", "Rolling Upgrade is in progress"),
     PROGRESSING: ("GroupsProgressing", "Replicas are progressing"),
@@ -40,6 +44,8 @@ class Observation:
     revision_key: str
     replicas: int
     """Leader pods that the leader StatefulSet reports."""
+    failed: Mapping[int, str] = field(default_factory=dict)
+    """Groups that are left as they are, by index, and why."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def next_status(lws: LeaderWorkerSet, seen: Observation, now: str) -> LeaderWork
     """The status to write; equal to the present one where nothing changed. `now` is RFC 3339."""
     groups = seen.groups.values()
     return LeaderWorkerSetStatus(
-        conditions=_conditions(lws, _truths(lws, progress(lws, seen)), now),
+        conditions=_with_failure(_conditions(lws, _truths(lws, progress(lws, seen)), now), lws, seen.failed, now),
         replicas=seen.replicas,
         ready_replicas=sum(group.is_ready for group in groups),
         updated_replicas=sum(group.is_updated(seen.revision_key) for group in groups),
@@ -120,6 +126,25 @@ def _conditions(lws: LeaderWorkerSet, truths: frozenset[str], now: str) -> tuple
     kept = tuple(_kept(condition, condition.type in truths, generation, now) for condition in present)
     known = {condition.type for condition in present}
     return kept + tuple(_fresh(type_, generation, now) for type_ in _TEXTS if type_ in truths and type_ not in known)
+
+
+def _with_failure(
+    conditions: tuple[Condition, ...], lws: LeaderWorkerSet, failed: Mapping[int, str], now: str
+) -> tuple[Condition, ...]:
+    """The conditions with Failed brought up to date: absent until a group fails, then True or False."""
+    known = next((condition for condition in conditions if condition.type == FAILED), None)
+    if known is None and not failed:
+        return conditions
+    is_true, was_true = bool(failed), known is not None and known.status == "True"
+    written = Condition(
+        type=FAILED,
+        status=str(is_true),
+        reason=_FAILED_REASON,
+        message="; ".join(text for _, text in sorted(failed.items())) or (known.message if known else ""),
+        last_transition_time=known.last_transition_time if known and is_true == was_true else now,
+        observed_generation=lws.metadata.generation,
+    )
+    return (*(condition for condition in conditions if condition.type != FAILED), written)
 
 
 def _kept(condition: Condition, holds: bool, generation: int, now: str) -> Condition:

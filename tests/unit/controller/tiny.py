@@ -15,6 +15,7 @@ import msgspec
 from lws_sched.api.meta import Kind, Object, key_of
 from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from lws_sched.kube.port import Body, Change, Clock, Cluster, Index, PatchOperation, Reconcile, Recorder, Timer
+from lws_sched.sim.patch import merge_patch
 
 T = TypeVar("T", bound=Object)
 Json = dict[str, Any]
@@ -24,8 +25,11 @@ _ROUNDS = 50
 
 
 class TinyClock:
+    def __init__(self, cluster: TinyCluster) -> None:
+        self._cluster = cluster
+
     def now(self) -> float:
-        return NOW
+        return self._cluster.now
 
     def monotonic(self) -> float:
         return 0.0
@@ -39,6 +43,7 @@ class TinyCluster:
         self.writes: list[str] = []
         self.refuse: dict[str, ApiError] = {}
         """The next write of that record is refused with this error."""
+        self.now = NOW
         self._version = 0
 
     # --- what a test does --------------------------------------------------------------------------------------------
@@ -91,12 +96,12 @@ class TinyCluster:
         return msgspec.convert(self.put(kind, {**body, **kept, "metadata": {**meta, **uid}}), kind.type)
 
     def merge(self, kind: Kind[T], namespace: str, name: str, body: Body, *, subresource: str = "") -> T:
-        self._record(f"merge-{subresource}", kind, name)
+        self._record(f"merge-{subresource}" if subresource else "merge", kind, name)
         stored = self._stored(kind, namespace, name)
-        if body["metadata"]["resourceVersion"] != stored["metadata"]["resourceVersion"]:
-            raise Conflict("the object has been modified")
-        status = {field: value for field, value in body["status"].items() if value is not None}
-        return msgspec.convert(self.put(kind, {**stored, "status": status}), kind.type)
+        for field in ("resourceVersion", "uid"):
+            if body["metadata"].get(field, stored["metadata"][field]) != stored["metadata"][field]:
+                raise Conflict("the object has been modified")
+        return msgspec.convert(self.put(kind, merge_patch(stored, body)), kind.type)
 
     def delete(
         self,
@@ -222,7 +227,7 @@ class TinyRuntime:
     def __init__(self, cluster: TinyCluster) -> None:
         self.recorded = TinyRecorder()
         self.cluster: Cluster = cluster
-        self.clock: Clock = TinyClock()
+        self.clock: Clock = TinyClock(cluster)
         self.recorder: Recorder = self.recorded
         self._objects = cluster
         self.informers: list[TinyInformer[Any]] = []

@@ -100,4 +100,4 @@ def test_of_several_failed_members_the_first_by_name_is_named() -> None:
 
 def test_the_event_names_the_pod_the_leader_and_the_group() -> None:
     wanted = "Worker pod test-sample-0-1 failed, deleted leader pod test-sample-0 to recreate group 0"
-    assert note(WORKER, LEADER) == wanted
+    assert note(WORKER.metadata.name, LEADER) == wanted
