@@ -135,6 +135,10 @@ class World:
     def app(self, name: str) -> Any:
         return self._components[name].app
 
+    def writes_of(self, name: str) -> int:
+        """How many writes a component made, over all its incarnations: those that `Faults` counts."""
+        return self._components[name].faults.writes
+
     def connect_extender(
         self,
         component: str,

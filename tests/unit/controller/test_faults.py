@@ -1,0 +1,110 @@
+"""The controller crashes between any two writes, has any write refused, and hears of everything late and twice: whatever
+happens, a set comes to the same end, no group is recreated that need not be, and an update keeps its floor.
+
+By default every story has faults at some of its writes, others in each story; `LWS_SCHED_SWEEP=full` takes every write.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import pytest
+
+from lws_sched.sim.faults import Crash, Faults, Refusal
+from tests.unit.controller.story import CONTROLLER, SET, Step, Told, told
+
+PLACES = 1000 if os.environ.get("LWS_SCHED_SWEEP") == "full" else 1
+"""At how many writes of a story each kind of fault is tried."""
+
+
+def _create(**spec: Any) -> Step:
+    return lambda tale: tale.create(**spec)
+
+
+def _edit(**spec: Any) -> Step:
+    return lambda tale: tale.edit(**spec)
+
+
+def _rolling(**configuration: Any) -> dict[str, Any]:
+    return {"type": "RollingUpdate", "rollingUpdateConfiguration": configuration}
+
+
+UNIQUE = {"subdomainPolicy": "UniquePerReplica"}
+LIMITED = {"lws-sched.io/max-group-restarts": "1", "lws-sched.io/restart-backoff": "1s"}
+WORKER = f"{SET}-0-1"
+STORIES: dict[str, tuple[Step, ...]] = {
+    "a set is created, scaled to nothing and back": (_create(), _edit(replicas=0), _edit(replicas=3)),
+    "an update": (_create(replicas=3), _edit(image="two")),
+    "an update by surge, in which the set grows": (
+        _create(rolloutStrategy=_rolling(maxUnavailable=0, maxSurge=1)),
+        _edit(image="two", replicas=3),
+    ),
+    "an update and back, and a new size": (
+        _create(rolloutStrategy=_rolling(partition=1)),
+        _edit(image="two"),
+        _edit(image="one"),
+        _edit(template={"size": 3}, rolloutStrategy=_rolling(partition=0)),
+    ),
+    "subdomains of their own, and back": (
+        _create(),
+        _edit(networkConfig=UNIQUE),
+        _edit(networkConfig={"subdomainPolicy": "Shared"}),
+    ),
+    "a container restarts": (_create(), lambda tale: tale.restart_container(WORKER)),
+    "a group uses up its restarts": (
+        _create(annotations=LIMITED, template={"restartPolicy": "RecreateGroupAfterStart"}),
+        lambda tale: tale.restart_container(WORKER),
+        lambda tale: tale.restart_container(f"{SET}-0"),
+    ),
+}
+FAULTS: dict[str, Callable[[int], Faults]] = {
+    "a crash before the write": lambda write: Faults(crashes=(Crash(write, restart_after=0.5),)),
+    "a crash after the write": lambda write: Faults(crashes=(Crash(write, after=True, restart_after=0.5),)),
+    "a conflict": lambda write: Faults(refusals=(Refusal(write),)),
+    "no answer": lambda write: Faults(refusals=(Refusal(write, unavailable=True),)),
+    "no answer, but an effect": lambda write: Faults(refusals=(Refusal(write, unavailable=True, took_effect=True),)),
+}
+
+
+@cache
+def _undisturbed(story: str) -> tuple[dict[str, Any], int, int]:
+    """The end, the fewest groups ready meanwhile, and how many writes it took."""
+    tale = told(STORIES[story])
+    return tale.end(), tale.fewest_ready(), tale.world.writes_of(CONTROLLER)
+
+
+def _same_end(story: str, tale: Told, what: str) -> None:
+    end, floor, _ = _undisturbed(story)
+    assert tale.end() == end, what
+    if "update" in story:
+        assert tale.fewest_ready() >= floor, what
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_undisturbed_a_story_ends_with_every_group_ready(story: str) -> None:
+    tale = told(STORIES[story])
+    status = tale.end()["status"][0]
+    assert tale.ready_groups() == status["replicas"] == status["readyReplicas"]
+    assert status["conditions"].get("Failed") == ("True" if "uses up" in story else None)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("story", STORIES)
+def test_a_fault_at_any_write_changes_nothing_in_the_end(story: str, fault: str) -> None:
+    writes = _undisturbed(story)[2]
+    apart = max(1, writes // PLACES)
+    first = 1 + (list(STORIES).index(story) + list(FAULTS).index(fault)) % apart
+    for write in range(first, writes + 1, apart):
+        _same_end(story, told(STORIES[story], FAULTS[fault](write)), f"{fault} at write {write} of {writes}")
+
+
+@pytest.mark.parametrize("seed", range(1, 21 if PLACES > 1 else 2))
+@pytest.mark.parametrize("story", STORIES)
+def test_news_that_comes_late_and_twice_and_with_broken_watches_changes_nothing_in_the_end(
+    story: str, seed: int
+) -> None:
+    faults = Faults(late=0.3, late_seconds=0.6, doubled=0.3, dropped=0.05)
+    _same_end(story, told(STORIES[story], faults, seed=seed), f"seed {seed}")
