@@ -91,7 +91,8 @@ class Told:
 
     def fewest_ready(self) -> int:
         """The fewest groups that were ready at any moment since all of the first ones were."""
-        replicas, size, counts = 0, 0, []
+        replicas, size = 0, 0
+        counts: list[int] = []
         ready: dict[str, set[str]] = {}
         for event in self.world.log:
             if event.kind == LEADER_WORKER_SET.kind and not replicas:

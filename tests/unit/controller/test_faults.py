@@ -1,4 +1,4 @@
-"""The controller crashes between any two writes, has any write refused, and hears of everything late and twice: whatever
+"""The controller crashes between any two writes, has any write refused, hears of everything late and twice: whatever
 happens, a set comes to the same end, no group is recreated that need not be, and an update keeps its floor.
 
 By default every story has faults at some of its writes, others in each story; `LWS_SCHED_SWEEP=full` takes every write.
