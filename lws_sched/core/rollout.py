@@ -9,7 +9,8 @@ Everything is computed afresh from what is observed, so a restarted controller g
 
 the partition never rises on its own, never drops below P, and drops only as far as groups that are down anyway and the
 budget `unavailable + existing surge` allow; surge groups are given back as the desired groups become ready.
-Percentages are of R. Where both floor to nothing (a scale-down can do that), one group at a time is replaced.
+A surge group that is given back stands in for nobody any more, ready or not. Percentages are of R; where both floor to
+nothing (a scale-down can do that), one group at a time is replaced.
 """
 
 from __future__ import annotations
@@ -112,9 +113,10 @@ def _computed(lws: LeaderWorkerSet, current: Current | None, states: Sequence[St
     missing = replicas - sum(state.done for state in desired)
     if current.scaled_for is not None and current.scaled_for != replicas:
         return _scaled_midway(lws, current, desired)
-    step = allowed.unavailable + allowed.surge - (burst - existing)
-    partition = _lowered(states[:existing], step, current.partition)
-    return Rollout(partition=partition, replicas=_with_surge(replicas, allowed, missing))
+    wanted = _with_surge(replicas, allowed, missing)
+    staying = min(existing, wanted)
+    step = allowed.unavailable + allowed.surge - (burst - staying)
+    return Rollout(partition=_lowered(states[:staying], step, current.partition), replicas=wanted)
 
 
 def _scaled_midway(lws: LeaderWorkerSet, current: Current, desired: Sequence[State]) -> Rollout:

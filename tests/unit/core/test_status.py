@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import msgspec
 import pytest
@@ -75,6 +76,21 @@ def test_a_displaced_condition_keeps_its_words_and_turns_false() -> None:
     assert (second.type, second.status, second.reason) == ("Available", "True", "AllGroupsReady")
     assert second.message == "All replicas are ready"
     assert first.last_transition_time == second.last_transition_time == LATER
+
+
+def test_failed_is_there_only_from_a_groups_failure_on_and_keeps_its_words() -> None:
+    lws = sample(replicas=1)
+    seen = _seen(lws, _group(0, ready=False))
+    fine = _after(lws, seen)
+    assert "Failed" not in _truths(fine)
+    failed = _after(fine, replace(seen, failed={0: "group 0 failed"}), LATER)
+    assert _truths(failed) == {"Progressing": "True", "Failed": "True"}
+    last = failed.status.conditions[-1]
+    assert (last.reason, last.message) == ("GroupRestartLimitReached", "group 0 failed")
+    assert last.last_transition_time == LATER
+    again = _after(failed, seen, NOON)
+    assert _truths(again) == {"Progressing": "True", "Failed": "False"}
+    assert again.status.conditions[-1].message == "group 0 failed"
 
 
 def test_a_new_generation_alone_moves_no_transition_time_and_makes_no_event() -> None:

@@ -26,6 +26,14 @@ def _named(name: str) -> LeaderWorkerSet:
     return msgspec.structs.replace(lws, metadata=msgspec.structs.replace(lws.metadata, name=name))
 
 
+def _claiming(storage: str, labels: dict[str, str] | None = None) -> LeaderWorkerSet:
+    claim = {
+        "metadata": {"name": "data", "labels": labels or {}},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": storage}}},
+    }
+    return sample(template={"volumeClaimTemplates": [claim]})
+
+
 def _scheduled(leader: str, worker: str) -> LeaderWorkerSet:
     return sample(
         template={
@@ -71,6 +79,8 @@ def _scheduled(leader: str, worker: str) -> LeaderWorkerSet:
         ),
         (_scheduled("lws-sched", "default-scheduler"), "a group is placed whole only if one scheduler places all"),
         (_scheduled("", "lws-sched"), "a group is placed whole only if one scheduler places all its pods"),
+        (sample(annotations={names.MAX_GROUP_RESTARTS: "-1"}), "must be a whole number such as 3"),
+        (sample(annotations={names.RESTART_BACKOFF: "10"}), "must be a duration such as 10s, 2m or 1h30m"),
         (sample(annotations={names.REQUIRED_TOPOLOGY: ""}), f"metadata.annotations.{names.REQUIRED_TOPOLOGY}"),
         (sample(annotations={names.REQUIRED_TOPOLOGY: "a b"}), "must be a level name or node label key"),
         (sample(annotations={names.PREFERRED_TOPOLOGY: "rack,,block"}), "separated by commas"),
@@ -117,10 +127,17 @@ def test_both_templates_may_be_ours() -> None:
         (sample(), _subgroups(2), "cannot enable subGroupSize after the lws is already created"),
         (_subgroups(2), sample(), "cannot remove subGroupSize after enabled"),
         (sample(), sample(networkConfig={}), "cannot set subdomainPolicy as null"),
+        (_claiming("1Gi"), _claiming("2Gi"), 'volumeClaimTemplates: Invalid value: ["data"]: field is immutable'),
+        (sample(), _claiming("1Gi"), 'volumeClaimTemplates: Invalid value: ["data"]: field is immutable'),
+        (_claiming("1Gi"), sample(), "volumeClaimTemplates: Invalid value: []: field is immutable"),
     ],
 )
 def test_what_may_not_change_is_named(old: LeaderWorkerSet, new: LeaderWorkerSet, wanted: str) -> None:
     assert wanted in message(updated(old, new))
+
+
+def test_the_same_claim_in_other_words_is_no_change() -> None:
+    assert updated(_claiming("1Gi"), _claiming("1024Mi", {"dropped": "by the API"})) == ()
 
 
 def test_all_else_may_change() -> None:
