@@ -6,7 +6,7 @@ NODES ?= 1000
 HOSTS_PER_RACK ?= 16
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test controlplane unit plane check cluster bench-bind clean
+.PHONY: demo test controlplane unit plane check cluster bench bench-quick bench-bind clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/lws-sched demo
@@ -34,6 +34,13 @@ check: $(VENV)/.dev
 cluster: controlplane
 	@$(BIN)/python -m tests.system --nodes $(NODES) --hosts-per-rack $(HOSTS_PER_RACK)
 
+# Placement: quality on traces, packing, defragmentation, speed; about 20 minutes on two cores. Into benchmarks/results.
+bench: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks.placement $(BENCH_OPTIONS)
+
+bench-quick: $(VENV)/.runtime
+	@$(BIN)/python -m benchmarks.placement --quick $(BENCH_OPTIONS)
+
 bench-bind: controlplane
 	@$(BIN)/python -m benchmarks.bind_rate
 
@@ -51,4 +58,8 @@ $(VENV)/.runtime: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.runtime
 	@$(PIP_INSTALL) '.[dev]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.runtime
+	@$(PIP_INSTALL) '.[bench]'
 	@touch $@

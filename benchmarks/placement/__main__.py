@@ -1,0 +1,114 @@
+"""All benchmarks of placement, one after the other: `python -m benchmarks.placement` (or `make bench`).
+
+The full run writes `benchmarks/results/<date>-<commit>/`: `result.json`, `report.md` and its charts. `--quick` runs a
+sample of each and writes nothing (`make -s bench-quick`). Both print one JSON line as their last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.placement import command, quality, snapshot, speed
+
+RESULTS = command.REPOSITORY / "benchmarks" / "results"
+
+
+@dataclass(frozen=True)
+class Run:
+    """When and on what a run was made."""
+
+    date: str
+    commit: str
+    python: str
+    cores: int
+    load: float
+    """Load average of the last minute when it began: other work on the machine spoils times."""
+
+
+@dataclass(frozen=True)
+class Everything:
+    run: Run
+    snapshot: snapshot.Report
+    speed: speed.Report
+    quality: quality.Report | None
+    """Not part of the quick run."""
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The last line."""
+
+    snapshot: dict[str, float]
+    latency_ms: dict[str, float]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.placement", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a sample of each, within a minute; writes nothing")
+    parser.add_argument("--seed", type=int, default=0, help="all fleets and queues follow from it (default 0)")
+    parser.add_argument("--traces", type=Path, default=command.TRACES, help="folder of the trace files")
+    given = parser.parse_args()
+    options = command.Options(given.quick, given.seed, given.traces)
+    options.say(f"seed {options.seed}")
+    everything = run_all(options)
+    if not options.quick:
+        # Imported here: only a full run needs the plotting library.
+        from benchmarks.placement import report
+
+        folder = RESULTS / f"{everything.run.date}-{everything.run.commit}"
+        report.write(folder, everything)
+        options.say(f"wrote {folder.relative_to(command.REPOSITORY)}/report.md")
+    print(command.json_line(headline(everything)))
+    return 0
+
+
+def run_all(options: command.Options) -> Everything:
+    """Times are taken first, before the other benchmarks have filled memory."""
+    run = this_run()
+    return Everything(
+        run=run,
+        speed=speed.run(options),
+        snapshot=snapshot.run(options),
+        quality=None if options.quick else quality.run(options),
+    )
+
+
+def headline(everything: Everything) -> Headline:
+    one = everything.speed.at(5_000)
+    return Headline(
+        snapshot={
+            "ours_pct_of_bound": everything.snapshot.ours_pct_of_bound,
+            "best_baseline_pct_of_bound": everything.snapshot.best_baseline_pct_of_bound,
+        },
+        latency_ms={"nodes_5000_p50_cold": one.cold, "nodes_5000_p50_incremental": one.incremental},
+    )
+
+
+def this_run() -> Run:
+    return Run(
+        date=datetime.now(UTC).date().isoformat(),
+        commit=_git("rev-parse", "--short", "HEAD") + ("-changed" if _git("status", "--porcelain") else ""),
+        python=platform.python_version(),
+        cores=os.cpu_count() or 1,
+        load=round(os.getloadavg()[0], 1),
+    )
+
+
+def _git(*words: str) -> str:
+    """What git says of this checkout; `unknown` where there is none."""
+    try:
+        done = subprocess.run(["git", *words], cwd=command.REPOSITORY, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,315 @@
+"""What users feel, on traces: who starts, how long large groups wait, what half-placed groups hold.
+
+    python -m benchmarks.placement.quality            (or make bench)
+
+Two months of gang arrivals of the Philly trace, by both mapping rules (`arrivals`), in front of the uneven racks of the
+Lingjun topology, and generated arrivals in front of generated racks. Arrival times are divided by a load factor so that
+queues form. Without the trace files only the generated fleets run, and the report says so.
+
+First table: the same queue discipline for all, which is FIFO with backfill: in order of arrival, whoever fits starts.
+Second table: each policy's own. For kube-scheduler that is an active queue of single pods whose order after a retry has
+nothing to do with their groups, so the pods of waiting groups come up in random order; coscheduling and Kueue's default
+(BestEffortFIFO) are FIFO with backfill; ours plans the oldest waiting groups together.
+
+Noise: ours and best-fit are run with several seeds, each of which moves arrivals by up to half an hour and run times by
+up to a tenth. The noise of a segment's figure is the standard deviation of best-fit's values over the seeds; ours
+counts as worse in a segment where its mean is worse than best-fit's by more than that.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+
+from benchmarks.placement import baselines, command
+from benchmarks.placement.arrivals import JOBS, RULES, Job, generated_jobs, philly
+from benchmarks.placement.fleets import TOPOLOGY, generated, lingjun
+from benchmarks.placement.ours import Ours, OursTogether
+from benchmarks.placement.simulation import PROMPT, Life, Outcome, Simulation
+from lws_sched.placement import NodeState
+
+OURS, REFERENCE = "ours", "best-fit"
+ENOUGH = 20
+"""Large groups that a segment needs to be judged by their waits."""
+WORKERS = 2
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A fleet and what arrives at it. `load` divides the trace's arrivals, or is the share of capacity asked for."""
+
+    name: str
+    rule: str
+    load: float
+    seeds: int
+    traced: bool
+    background: int = 1
+    """One in so many jobs of a single GPU is kept."""
+    weeks: tuple[int, ...] = ()
+    """The weeks of the trace that are played; all where empty."""
+
+
+FULL = (
+    Scenario("philly, rule B, all racks", "B", load=1.5, seeds=5, traced=True),
+    Scenario("philly, rule A, one block", "A", load=2.3, seeds=4, traced=True, background=5),
+    Scenario("generated, whole hosts", "B", load=0.95, seeds=5, traced=False),
+    Scenario("generated, one GPU a pod", "A", load=0.95, seeds=5, traced=False),
+)
+QUICK = (
+    Scenario("philly, rule B, all racks, two weeks", "B", load=1.5, seeds=1, traced=True, weeks=(2, 3)),
+    Scenario("generated, whole hosts", "B", load=0.95, seeds=1, traced=False),
+)
+GENERATED_JOBS, QUICK_JOBS = 1_500, 300
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Of one segment, or of a whole run: counts, shares and hours."""
+
+    groups: int
+    large: int
+    admitted: float
+    """Share that started within an hour of arriving."""
+    admitted_large: float
+    wait_p50: float
+    wait_p95: float
+    large_wait_p50: float
+    large_wait_p95: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One policy on one scenario, over its seeds. Figures are means over the seeds."""
+
+    policy: str
+    own_discipline: bool
+    seeds: int
+    whole: Figures
+    segments: dict[int, Figures]
+    noise: dict[int, Figures]
+    """Standard deviations over the seeds; zero where there is one."""
+    held_hosts: float
+    """Hosts that incomplete groups hold, mean over time."""
+    held_hosts_most: int
+    largest_fit: float
+    """Members of the largest group that one rack would still take, mean over time."""
+    fragmentation: float
+    used: float
+    disturbed: int
+    """Running groups that were moved or removed."""
+    checked: int
+
+
+@dataclass(frozen=True)
+class Worse:
+    """A segment where ours is worse than best-fit by more than the noise."""
+
+    scenario: str
+    segment: int
+    figure: str
+    ours: float
+    best_fit: float
+    noise: float
+
+
+@dataclass(frozen=True)
+class Played:
+    scenario: Scenario
+    hosts: int
+    jobs: int
+    runs: list[Run]
+    worse: list[Worse]
+
+
+@dataclass(frozen=True)
+class Report:
+    seed: int
+    traces: bool
+    """Whether the trace files were there."""
+    prompt_seconds: float
+    hosts_held_by_incomplete_groups: int
+    """By ours, at most, over all scenarios."""
+    worse_than_best_fit: list[Worse]
+    checked_placements: int
+    scenarios: list[Played]
+
+
+def run(options: command.Options) -> Report:
+    traces = all((options.traces / name).is_file() for name in (JOBS, TOPOLOGY))
+    if not traces:
+        options.say(f"quality: no trace files in {options.traces.name}/; generated fleets only")
+    wanted = [each for each in (QUICK if options.quick else FULL) if traces or not each.traced]
+    played = [_play(scenario, options) for scenario in wanted]
+    ours = [run for each in played for run in each.runs if run.policy.startswith(OURS)]
+    return Report(
+        seed=options.seed,
+        traces=traces,
+        prompt_seconds=PROMPT,
+        hosts_held_by_incomplete_groups=max(run.held_hosts_most for run in ours),
+        worse_than_best_fit=[worse for each in played for worse in each.worse],
+        checked_placements=sum(run.checked for each in played for run in each.runs),
+        scenarios=played,
+    )
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run of one policy, made anew where it runs."""
+
+    scenario: Scenario
+    policy: str
+    seed: int
+    traces: Path
+    quick: bool
+
+    @cached_property
+    def nodes(self) -> list[NodeState]:
+        if not self.scenario.traced:
+            return generated(racks=32 if self.quick else 64, hosts_per_rack=16 if self.scenario.rule == "B" else 4)
+        return lingjun(self.traces, blocks=1 if self.scenario.rule == "A" else None)
+
+    @cached_property
+    def jobs(self) -> list[Job]:
+        scenario, rule = self.scenario, RULES[self.scenario.rule]
+        if not scenario.traced:
+            count = QUICK_JOBS if self.quick else GENERATED_JOBS
+            return generated_jobs(rule, self.nodes, count, scenario.load, self.seed)
+        jobs = philly(self.traces, rule, self.nodes, scenario.load, self.seed)
+        number = 0
+        kept = []
+        for job in jobs:
+            number += job.request.size == 1
+            is_kept = job.request.size > 1 or number % scenario.background == 0
+            if is_kept and (not scenario.weeks or job.segment in scenario.weeks):
+                kept.append(job)
+        return kept
+
+    def play(self) -> Outcome:
+        makers: dict[str, Callable[[], baselines.Policy]] = {
+            OURS: Ours,
+            OursTogether.name: OursTogether,
+            baselines.SHUFFLED: lambda: baselines.PodByPod(self.seed, leaders_first=False, shuffled=True),
+        }
+        made = {policy.name: policy for policy in baselines.policies(self.seed)}
+        policy = makers[self.policy]() if self.policy in makers else made[self.policy]
+        return Simulation(self.nodes, policy, RULES[self.scenario.rule]).run(self.jobs)
+
+
+def _play(scenario: Scenario, options: command.Options) -> Played:
+    tasks = [
+        Task(scenario, policy, options.seed + seed, options.traces, options.quick)
+        for policy in _policies(options.quick)
+        for seed in range(scenario.seeds if policy in (OURS, REFERENCE) else 1)
+    ]
+    outcomes: dict[str, list[Outcome]] = {}
+    with ProcessPoolExecutor(WORKERS) as pool:
+        for task, outcome in zip(tasks, pool.map(Task.play, tasks), strict=True):
+            outcomes.setdefault(task.policy, []).append(outcome)
+            options.say(f"quality, {scenario.name}: {task.policy}, seed {task.seed}: {_line(outcome, scenario)}")
+    large = RULES[scenario.rule].large
+    runs = [_run(policy, each, large) for policy, each in outcomes.items()]
+    worse = list(_worse(scenario, runs))
+    return Played(scenario, len(tasks[0].nodes), len(tasks[0].jobs), runs, worse)
+
+
+def _policies(quick: bool) -> list[str]:
+    common = [policy.name for policy in baselines.policies(0)]
+    return [*common, OURS] if quick else [*common, OURS, baselines.SHUFFLED, OursTogether.name]
+
+
+def _line(outcome: Outcome, scenario: Scenario) -> str:
+    figures = figures_of(outcome.lives, RULES[scenario.rule].large)
+    return f"{100 * figures.admitted:.1f} % admitted, large groups wait {figures.large_wait_p95:.1f} h (p95)"
+
+
+def figures_of(lives: Sequence[Life], large: int) -> Figures:
+    """Counts, shares and hours of some groups."""
+    big = [life for life in lives if life.job.request.size >= large]
+
+    def admitted(some: Sequence[Life]) -> float:
+        return mean(life.started and life.wait <= PROMPT for life in some) if some else 1.0
+
+    def wait(some: Sequence[Life], percent: int) -> float:
+        return float(np.percentile([life.wait for life in some], percent)) / 3600 if some else 0.0
+
+    return Figures(
+        groups=len(lives),
+        large=len(big),
+        admitted=admitted(lives),
+        admitted_large=admitted(big),
+        wait_p50=wait(lives, 50),
+        wait_p95=wait(lives, 95),
+        large_wait_p50=wait(big, 50),
+        large_wait_p95=wait(big, 95),
+    )
+
+
+def _run(policy: str, outcomes: Sequence[Outcome], large: int) -> Run:
+    looks = [outcome.looks for outcome in outcomes]
+    segments = sorted({life.job.segment for outcome in outcomes for life in outcome.lives})
+    by_segment = {
+        segment: [
+            figures_of([life for life in outcome.lives if life.job.segment == segment], large) for outcome in outcomes
+        ]
+        for segment in segments
+    }
+    return Run(
+        policy=policy,
+        own_discipline=policy in (baselines.SHUFFLED, OursTogether.name),
+        seeds=len(outcomes),
+        whole=_over([figures_of(outcome.lives, large) for outcome in outcomes], mean),
+        segments={segment: _over(each, mean) for segment, each in by_segment.items()},
+        noise={segment: _over(each, _spread) for segment, each in by_segment.items()},
+        held_hosts=round(mean(mean(each.held_hosts) for each in looks), 3),
+        held_hosts_most=max(max(each.held_hosts) for each in looks),
+        largest_fit=round(mean(mean(each.largest_fit) for each in looks), 3),
+        fragmentation=round(mean(mean(each.fragmentation) for each in looks), 4),
+        used=round(mean(mean(each.used) for each in looks), 4),
+        disturbed=0,
+        checked=sum(outcome.checked for outcome in outcomes),
+    )
+
+
+def _over(some: Sequence[Figures], measure: Callable[[Sequence[float]], float]) -> Figures:
+    def of(read: Callable[[Figures], float]) -> float:
+        return round(float(measure([read(each) for each in some])), 4)
+
+    return Figures(
+        groups=some[0].groups,
+        large=some[0].large,
+        admitted=of(lambda each: each.admitted),
+        admitted_large=of(lambda each: each.admitted_large),
+        wait_p50=of(lambda each: each.wait_p50),
+        wait_p95=of(lambda each: each.wait_p95),
+        large_wait_p50=of(lambda each: each.large_wait_p50),
+        large_wait_p95=of(lambda each: each.large_wait_p95),
+    )
+
+
+def _spread(values: Sequence[float]) -> float:
+    return stdev(values) if len(values) > 1 else 0.0
+
+
+def _worse(scenario: Scenario, runs: Sequence[Run]) -> Iterator[Worse]:
+    by_name = {run.policy: run for run in runs}
+    ours, other = by_name[OURS], by_name[REFERENCE]
+    for segment, mine in ours.segments.items():
+        theirs, noise = other.segments[segment], other.noise[segment]
+        less = theirs.admitted - mine.admitted
+        longer = mine.large_wait_p95 - theirs.large_wait_p95
+        if less > noise.admitted:
+            yield Worse(scenario.name, segment, "admitted", mine.admitted, theirs.admitted, noise.admitted)
+        if longer > noise.large_wait_p95 and mine.large >= ENOUGH:
+            waits = mine.large_wait_p95, theirs.large_wait_p95, noise.large_wait_p95
+            yield Worse(scenario.name, segment, "large_wait_p95", *waits)
+
+
+if __name__ == "__main__":
+    sys.exit(command.main("placement.quality", __doc__, run))

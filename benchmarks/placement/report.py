@@ -1,0 +1,229 @@
+"""The report of a full run: `result.json`, `report.md` and charts, in one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from benchmarks.placement import charts, quality, snapshot, speed
+
+if TYPE_CHECKING:
+    from benchmarks.placement.__main__ import Everything, Run
+
+
+def write(folder: Path, everything: Everything) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").write_bytes(msgspec.json.format(msgspec.json.encode(everything), indent=1) + b"\n")
+    (folder / "report.md").write_text("\n".join(_lines(everything)) + "\n", encoding="utf-8")
+    charts.packing(everything.snapshot.rows, folder / "packing.svg")
+    charts.latency(everything.speed, folder / "latency.svg")
+    for number, played in enumerate(everything.quality.scenarios if everything.quality else ()):
+        charts.waits(played, folder / f"quality-{number}.svg")
+
+
+def _lines(everything: Everything) -> Iterator[str]:
+    yield from _head(everything.run, everything.snapshot.seed)
+    if everything.quality is not None:
+        yield from _quality(everything.quality)
+    yield from _snapshot(everything.snapshot)
+    yield from _speed(everything.speed)
+
+
+def _head(run: Run, seed: int) -> Iterator[str]:
+    yield f"# Placement benchmarks, {run.date}, commit {run.commit}"
+    yield ""
+    yield f"`make bench`, seed {seed}; Python {run.python}, {run.cores} cores, load average {run.load} at the start."
+    yield "What each policy is: `benchmarks/placement/baselines.py`. What is measured and how: the modules' docstrings."
+
+
+def _quality(report: quality.Report) -> Iterator[str]:
+    yield from _title("Quality: queues over time")
+    if not report.traces:
+        yield "**The trace files were absent: generated fleets only.** `benchmarks/README.md` says where they are."
+        yield ""
+    yield (
+        f"The independent checker passed {report.checked_placements:,} placements. Hosts held by incomplete groups of "
+        f"ours, at any time: {report.hosts_held_by_incomplete_groups}."
+    )
+    yield ""
+    yield from _worse(report.worse_than_best_fit)
+    for number, played in enumerate(report.scenarios):
+        yield from _played(played, number)
+
+
+def _worse(worse: Sequence[quality.Worse]) -> Iterator[str]:
+    if not worse:
+        yield "In no segment is ours worse than best-fit, in admission or p95 wait of large groups, beyond the noise."
+        return
+    yield "Segments where ours is worse than best-fit beyond the noise (standard deviation over the seeds):"
+    yield ""
+    yield from _table(
+        ("scenario", "segment", "figure", "ours", "best-fit", "noise"),
+        ((w.scenario, w.segment, w.figure, w.ours, w.best_fit, w.noise) for w in worse),
+    )
+
+
+def _played(played: quality.Played, number: int) -> Iterator[str]:
+    scenario = played.scenario
+    load = f"arrival times divided by {scenario.load}" if scenario.traced else f"{scenario.load} of capacity asked for"
+    kept = f", every {scenario.background}th job of one GPU kept" if scenario.background > 1 else ""
+    yield ""
+    yield f"### {scenario.name}"
+    yield ""
+    yield f"{played.hosts} hosts, {played.jobs:,} groups; {load}{kept}."
+    yield ""
+    yield f"![{scenario.name}](quality-{number}.svg)"
+    for own, title in ((False, "The same queue for all: FIFO with backfill"), (True, "Each its own queue")):
+        runs = [run for run in played.runs if run.own_discipline == own]
+        if runs:
+            yield ""
+            yield f"{title}:"
+            yield ""
+            yield from _runs(runs)
+    yield ""
+    yield "By segment (week of arrival in the trace, or quarter of the arrivals); ± is the noise:"
+    yield ""
+    yield from _segments(played)
+
+
+def _runs(runs: Sequence[quality.Run]) -> Iterator[str]:
+    yield from _table(
+        (
+            "policy",
+            "started in 1 h, %",
+            "large, %",
+            "wait of large p50 / p95, h",
+            "wait of all p95, h",
+            "hosts held half placed, mean / most",
+            "largest group that fits",
+            "fragmentation",
+            "capacity used, %",
+            "groups disturbed",
+            "seeds",
+        ),
+        (
+            (
+                run.policy,
+                f"{100 * run.whole.admitted:.1f}",
+                f"{100 * run.whole.admitted_large:.1f}",
+                f"{run.whole.large_wait_p50:.1f} / {run.whole.large_wait_p95:.1f}",
+                f"{run.whole.wait_p95:.1f}",
+                f"{run.held_hosts:.1f} / {run.held_hosts_most}",
+                f"{run.largest_fit:.1f}",
+                f"{run.fragmentation:.3f}",
+                f"{100 * run.used:.1f}",
+                run.disturbed,
+                run.seeds,
+            )
+            for run in runs
+        ),
+    )
+
+
+def _segments(played: quality.Played) -> Iterator[str]:
+    by_name = {run.policy: run for run in played.runs}
+    ours, best = by_name[quality.OURS], by_name[quality.REFERENCE]
+    yield from _table(
+        ("segment", "groups", "large", "started in 1 h, %: ours", "best-fit", "wait of large p95, h: ours", "best-fit"),
+        (
+            (
+                segment,
+                mine.groups,
+                mine.large,
+                f"{100 * mine.admitted:.2f}",
+                f"{100 * best.segments[segment].admitted:.2f} ± {100 * best.noise[segment].admitted:.2f}",
+                f"{mine.large_wait_p95:.2f}",
+                f"{best.segments[segment].large_wait_p95:.2f} ± {best.noise[segment].large_wait_p95:.2f}",
+            )
+            for segment, mine in ours.segments.items()
+        ),
+    )
+
+
+def _snapshot(report: snapshot.Report) -> Iterator[str]:
+    yield from _title("Snapshot: one batch on near-full fleets")
+    yield "Members of complete groups, in percent of the best proved bound; seconds for ours, with and without a solver."
+    yield ""
+    yield "![packing](packing.svg)"
+    yield ""
+    names = list(report.rows[0].pct_of_bound)
+    yield from _table(
+        ("case", "seeds", *names, "s", "s, no solver"),
+        (
+            (
+                row.case,
+                row.seeds,
+                *(f"{row.pct_of_bound[name]:.2f}" for name in names),
+                f"{row.seconds[snapshot.OURS]:.2f}",
+                f"{row.seconds[snapshot.GREEDY_NAME]:.3f}",
+            )
+            for row in report.rows
+        ),
+    )
+    yield ""
+    yield from _misses("below the best baseline", [miss for row in report.rows for miss in row.below_best_baseline])
+    yield from _misses(
+        f"below {snapshot.TARGET} % of the bound or slower than {snapshot.TARGET_SECONDS:g} s, where that is the "
+        f"target (up to {snapshot.TARGET_RACKS} racks, 1 and 2 resources)",
+        [miss for row in report.rows for miss in row.below_target],
+    )
+
+
+def _misses(what: str, misses: Sequence[snapshot.Miss]) -> Iterator[str]:
+    yield f"Instances {what}: {len(misses)}."
+    yield ""
+    if misses:
+        yield from _table(
+            ("case", "seed", "ours", "bound", "best baseline", "s"),
+            ((m.case, m.seed, m.ours, m.bound, m.best_baseline, f"{m.seconds:.2f}") for m in misses),
+        )
+        yield ""
+
+
+def _speed(report: speed.Report) -> Iterator[str]:
+    yield from _title("Speed")
+    yield "![latency](latency.svg)"
+    yield ""
+    yield "One group of eight hosts in one rack; median milliseconds of one decision."
+    yield ""
+    yield from _table(
+        ("nodes", "cold", "incremental", "node added", "one numpy pass", "cold / pass", "CP-SAT", "fleet, MiB"),
+        (
+            (
+                f"{each.nodes:,}",
+                f"{each.cold:.3f}",
+                f"{each.incremental:.3f}",
+                f"{each.new_nodes:.1f}",
+                f"{each.floor:.4f}",
+                f"{each.cold_over_floor:.0f}",
+                "" if each.solver is None else f"{each.solver:.0f}",
+                f"{each.fleet_mib:.1f}",
+            )
+            for each in report.latency
+        ),
+    )
+    yield ""
+    yield f"Batches without a solver on {speed.BATCH_RACKS} racks of {speed.HOSTS_PER_RACK}:"
+    yield ""
+    yield from _table(
+        ("groups", "placed", "ms"), ((each.groups, each.placed, f"{each.milliseconds:.1f}") for each in report.batches)
+    )
+    yield ""
+    yield (
+        f"Growth (exponent, 1 is linear): {report.growth_in_nodes} in nodes, {report.growth_in_groups} in groups. "
+        f"Largest resident size of the benchmark's process: {report.peak_mib:.0f} MiB."
+    )
+
+
+def _title(text: str) -> tuple[str, ...]:
+    return ("", f"## {text}", "")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    yield "| " + " | ".join(header) + " |"
+    yield "|" + "---|" * len(header)
+    for row in rows:
+        yield "| " + " | ".join(str(cell) for cell in row) + " |"
