@@ -190,11 +190,13 @@ def place_best_fit(floor: Floor, request: GroupRequest) -> dict[int, int] | None
     if not len(fitting):
         return None
     hosts = np.flatnonzero(codes == fitting[np.argmin(total[fitting])])
+    below = [key for key in floor.levels if len(set(floor.levels[key][hosts].tolist())) > 1]
+    below.sort(key=lambda key: int(floor.levels[key].max()))
+    if request.leader == request.worker:
+        return dict(enumerate(_descend(floor, hosts, workers, request.size, below)))
     leader = _leader(hosts, workers, loss, request)
     workers = workers.copy()
     workers[leader] -= loss[leader]
-    below = [key for key in floor.levels if len(set(floor.levels[key][hosts].tolist())) > 1]
-    below.sort(key=lambda key: int(floor.levels[key].max()))
     filled = _descend(floor, hosts, workers, request.size - 1, below)
     return {0: leader} | {index + 1: host for index, host in enumerate(filled)}
 

@@ -214,8 +214,8 @@ def _play(scenario: Scenario, options: command.Options) -> Played:
             outcomes.setdefault(task.policy, []).append(outcome)
             options.say(f"quality, {scenario.name}: {task.policy}, seed {task.seed}: {_line(outcome, scenario)}")
     large = RULES[scenario.rule].large
-    runs = [_run(policy, each, large) for policy, each in outcomes.items()]
-    worse = list(_worse(scenario, runs))
+    runs = [run_of(policy, each, large) for policy, each in outcomes.items()]
+    worse = list(worse_segments(scenario, runs))
     return Played(scenario, len(tasks[0].nodes), len(tasks[0].jobs), runs, worse)
 
 
@@ -251,7 +251,7 @@ def figures_of(lives: Sequence[Life], large: int) -> Figures:
     )
 
 
-def _run(policy: str, outcomes: Sequence[Outcome], large: int) -> Run:
+def run_of(policy: str, outcomes: Sequence[Outcome], large: int) -> Run:
     looks = [outcome.looks for outcome in outcomes]
     segments = sorted({life.job.segment for outcome in outcomes for life in outcome.lives})
     by_segment = {
@@ -297,7 +297,7 @@ def _spread(values: Sequence[float]) -> float:
     return stdev(values) if len(values) > 1 else 0.0
 
 
-def _worse(scenario: Scenario, runs: Sequence[Run]) -> Iterator[Worse]:
+def worse_segments(scenario: Scenario, runs: Sequence[Run]) -> Iterator[Worse]:
     by_name = {run.policy: run for run in runs}
     ours, other = by_name[OURS], by_name[REFERENCE]
     for segment, mine in ours.segments.items():

@@ -145,7 +145,7 @@ def _segments(played: quality.Played) -> Iterator[str]:
 
 def _snapshot(report: snapshot.Report) -> Iterator[str]:
     yield from _title("Snapshot: one batch on near-full fleets")
-    yield "Members of complete groups, in percent of the best proved bound; seconds for ours, with and without a solver."
+    yield "Members of complete groups, in percent of the best proved bound; seconds of ours, with and without solver."
     yield ""
     yield "![packing](packing.svg)"
     yield ""

@@ -1,0 +1,143 @@
+"""The simulated queue: who starts when, what is held meanwhile, and how figures of segments are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.placement import arrivals, baselines, convert_traces, quality
+from benchmarks.placement.arrivals import RULES, Job, group
+from benchmarks.placement.fleets import BLOCK, RACK, generated, lingjun
+from benchmarks.placement.ours import Ours, OursTogether
+from benchmarks.placement.simulation import EVERY, Life, Outcome, Simulation
+
+HOSTS = generated(racks=2, hosts_per_rack=2)
+RULE = RULES["B"]
+
+
+def job(name: str, size: int, arrival: float, duration: float, segment: int = 0) -> Job:
+    return Job(group(name, RULE, size, HOSTS), arrival, duration, segment)
+
+
+def play(policy: baselines.Policy, jobs: Sequence[Job]) -> Outcome:
+    return Simulation(HOSTS, policy, RULE).run(jobs)
+
+
+def waits(outcome: Outcome) -> dict[str, tuple[float, bool]]:
+    return {life.job.request.key.removeprefix("bench/"): (life.wait, life.started) for life in outcome.lives}
+
+
+@pytest.mark.parametrize("policy", [Ours(), OursTogether(), *baselines.policies(seed=1)], ids=lambda each: each.name)
+def test_a_group_that_waits_starts_when_room_comes_back(policy: baselines.Policy) -> None:
+    jobs = [job("a", 2, 0, 100), job("b", 2, 0, 50), job("c", 2, 10, 100), job("end", 2, 500, 1)]
+    outcome = play(policy, jobs)
+    assert waits(outcome) == {"a": (0, True), "b": (0, True), "c": (40, True), "end": (0, True)}
+
+
+def test_whoever_fits_passes_a_head_that_does_not() -> None:
+    jobs = [job("a", 2, 0, 100), job("lone", 1, 0, 300), job("head", 2, 1, 10), job("small", 1, 2, 10)]
+    found = waits(play(Ours(), [*jobs, job("end", 1, 200, 1)]))
+    assert (found["head"], found["small"]) == ((99, True), (0, True))
+
+
+def test_hosts_of_half_placed_groups_are_seen_as_held() -> None:
+    jobs = [job("lone", 1, 0, 3 * EVERY), job("half", 2, 1, 10), job("late", 2, 2, 9 * EVERY), job("end", 1, EVERY, 1)]
+    # The first pod of `half` goes to the emptier rack; where `late` then lands, only its leader finds a host.
+    looks = play(baselines.PodByPod(seed=1, leaders_first=False), jobs).looks
+    assert looks.held_hosts[-1] == 1
+    assert max(play(Ours(), jobs).looks.held_hosts) == 0
+
+
+def test_a_group_that_never_starts_waits_until_the_end() -> None:
+    jobs = [job("long", 2, 0, 1_000), job("other", 2, 0, 1_000), job("never", 2, 10, 1), job("end", 2, 60, 1)]
+    assert waits(play(Ours(), jobs))["never"] == (50, False)
+
+
+def test_a_group_larger_than_any_rack_asks_for_a_block() -> None:
+    assert group("fits", RULE, 2, HOSTS).required == RACK
+    assert group("large", RULE, 3, HOSTS).required == BLOCK
+    assert group("per-gpu", RULES["A"], 16, HOSTS).required == RACK
+
+
+def test_generated_jobs_follow_from_the_seed_alone() -> None:
+    first = arrivals.generated_jobs(RULE, HOSTS, count=20, load=0.9, seed=4)
+    assert first == arrivals.generated_jobs(RULE, HOSTS, count=20, load=0.9, seed=4)
+    assert first != arrivals.generated_jobs(RULE, HOSTS, count=20, load=0.9, seed=5)
+    assert {each.segment for each in first} == {0, 1, 2, 3}
+
+
+ORIGINAL_JOBS = """timestamp,duration,num_gpus,gpu_time,cluster
+2017-09-05 00:00:10,60.0,8,480.0,aa
+2017-09-05 00:00:00,30.0,1,30.0,bb
+2017-09-05 00:01:00,90.0,16,1440.0,bb
+2017-12-01 00:00:00,30.0,1,30.0,aa
+"""
+ORIGINAL_HOSTS = "ip,DSW,PSW,ASW\nfeed,G6,P8,S2\nbeef,G6,P10,S1\ncafe,G6,P8,S2\n"
+
+
+def convert(folder: Path, monkeypatch: pytest.MonkeyPatch, jobs: str = ORIGINAL_JOBS) -> int:
+    (folder / "philly.csv").write_text(jobs)
+    (folder / "topo.csv").write_text(ORIGINAL_HOSTS)
+    words = ["--philly", folder / "philly.csv", "--lingjun", folder / "topo.csv", "--out", folder / "traces"]
+    monkeypatch.setattr("sys.argv", ["convert_traces", *map(str, words)])
+    return convert_traces.main()
+
+
+def test_the_converter_makes_the_files_that_the_benchmark_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert convert(tmp_path, monkeypatch) == 0
+    nodes = lingjun(tmp_path / "traces")
+    assert [node.labels[RACK] for node in nodes] == ["P10-S1", "P8-S2", "P8-S2"]
+    jobs = arrivals.philly(tmp_path / "traces", RULE, nodes, load=2.0, seed=0)
+    assert [(each.arrival, each.duration, each.request.size) for each in jobs] == [(5.0, 60.0, 8), (30.0, 90.0, 16)]
+    everyone = arrivals.philly(tmp_path / "traces", RULES["A"], nodes, load=1.0, seed=0)
+    assert [each.request.size for each in everyone] == [1, 8, 16]
+    moved = arrivals.philly(tmp_path / "traces", RULE, nodes, load=2.0, seed=1)
+    assert [each.arrival for each in moved] != [5.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("jobs", "said"),
+    [
+        ("when,duration\n", "no column timestamp"),
+        (ORIGINAL_JOBS.replace("60.0,8", "60.0,many"), "line 2 of the Philly file"),
+        ("timestamp,duration,num_gpus,gpu_time,cluster\n", "no job before 01 November 2017"),
+    ],
+)
+def test_the_converter_says_what_is_wrong_with_an_original(
+    jobs: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert convert(tmp_path, monkeypatch, jobs) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "traces").exists()
+
+
+def lives(waits: Sequence[float], size: int = 8) -> tuple[Life, ...]:
+    return tuple(Life(job(f"j{number}", size, 0, 1), wait, started=True) for number, wait in enumerate(waits))
+
+
+def outcome(waits: Sequence[float]) -> Outcome:
+    looks = play(Ours(), [job("only", 1, 0, 1)]).looks
+    return Outcome(lives(waits), looks, checked=0)
+
+
+def test_ours_is_worse_only_where_the_difference_exceeds_the_noise() -> None:
+    scenario = replace(quality.FULL[0], seeds=2)
+    steady = [outcome([0.0] * 40), outcome([0.0] * 40)]
+    noisy = [outcome([0.0] * 40), outcome([7_200.0] * 40)]
+    late = [outcome([7_200.0] * 40), outcome([0.0] * 40)]
+
+    def compare(ours: Sequence[Outcome], best_fit: Sequence[Outcome]) -> list[str]:
+        runs = [
+            quality.run_of(quality.OURS, ours, RULE.large),
+            quality.run_of(quality.REFERENCE, best_fit, RULE.large),
+        ]
+        return [worse.figure for worse in quality.worse_segments(scenario, runs)]
+
+    assert compare(steady, steady) == []
+    assert compare(late, noisy) == []
+    assert compare(late, steady) == ["admitted", "large_wait_p95"]
