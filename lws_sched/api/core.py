@@ -238,6 +238,12 @@ class Event(Wire, frozen=True, kw_only=True):
     regarding: EventRegarding = EventRegarding()
 
 
+class PriorityClass(Wire, frozen=True, kw_only=True):
+    metadata: Meta
+    value: int = 0
+    global_default: bool = False
+
+
 class WebhookConfiguration(Wire, frozen=True, kw_only=True):
     """Its webhooks stay raw JSON: whoever writes them back must keep what others put there."""
 
@@ -261,6 +267,7 @@ CONTROLLER_REVISION = Kind("apps", "v1", "ControllerRevision", "controllerrevisi
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", Lease)
 EVENT = Kind("events.k8s.io", "v1", "Event", "events", Event)
 SECRET = Kind("", "v1", "Secret", "secrets", Secret)
+PRIORITY_CLASS = Kind("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", PriorityClass, namespaced=False)
 MUTATING_WEBHOOKS = Kind(
     "admissionregistration.k8s.io",
     "v1",

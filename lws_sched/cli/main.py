@@ -1,10 +1,11 @@
-"""The entry point: `lws-sched controller | extender | demo`."""
+"""The entry point: `lws-sched controller | extender | demo`, and the commands that ask about a cluster."""
 
 from __future__ import annotations
 
 import click
 
 from lws_sched import __version__
+from lws_sched.cli.commands import COMMANDS
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -43,6 +44,10 @@ def demo(as_json: bool, seed: int) -> None:
     from lws_sched.cli.demo import run
 
     run(as_json=as_json, seed=seed)
+
+
+for command in COMMANDS:
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ from lws_sched.api import lws as lwsapi
 from lws_sched.api import names
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.core.desired import scheduler_of
-from lws_sched.placement import PodShape
+from lws_sched.placement import GroupRequest, PodShape
+from lws_sched.placement.request import LEADER_WORKER
 
 GKE_SLICE = "cloud.google.com/gke-nodepool"
 GKE_TPU_TOPOLOGY = "cloud.google.com/gke-tpu-topology"
@@ -26,6 +27,12 @@ class Ask:
     required: str = ""
     exclusive: str = ""
     preferred: tuple[str, ...] = ()
+    subgroup_size: int = 0
+    """Workers of one subgroup; 0 where groups have none."""
+    subgroup_policy: str = LEADER_WORKER
+    subgroup_required: str = ""
+    subgroup_exclusive: str = ""
+    spread: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,29 @@ class WantedGroup:
     def key(self) -> str:
         return f"{self.namespace}/{self.leader_name}"
 
+    def request(
+        self, *, created: str = "", stay: tuple[str, ...] = (), avoid: frozenset[str] = frozenset()
+    ) -> GroupRequest:
+        """What the placement engine is asked: `stay` are nodes by worker index, `created` the group's turn."""
+        return GroupRequest(
+            key=self.key,
+            size=self.size,
+            worker=self.shapes.worker,
+            leader=self.shapes.leader,
+            required=self.ask.required,
+            exclusive=self.ask.exclusive,
+            preferred=self.ask.preferred,
+            priority=self.shapes.priority,
+            created=created or self.created,
+            stay=stay,
+            avoid=avoid,
+            subgroup_size=self.ask.subgroup_size,
+            subgroup_policy=self.ask.subgroup_policy,
+            subgroup_required=self.ask.subgroup_required,
+            subgroup_exclusive=self.ask.subgroup_exclusive,
+            spread=self.ask.spread,
+        )
+
 
 def is_ours(lws: LeaderWorkerSet) -> bool:
     """Whether any pod of the set asks for our profile."""
@@ -79,10 +109,16 @@ def ask_of(lws: LeaderWorkerSet) -> Ask:
     Pods that select a TPU topology and say nothing else stay in one slice: chips of two slices are not connected.
     """
     preferred = _annotation(lws, names.PREFERRED_TOPOLOGY)
+    policy = lws.spec.leader_worker_template.sub_group_policy
     return Ask(
         required=_annotation(lws, names.REQUIRED_TOPOLOGY) or _tpu_slice(lws),
         exclusive=_annotation(lws, names.EXCLUSIVE_TOPOLOGY),
         preferred=tuple(level.strip() for level in preferred.split(",") if level.strip()),
+        subgroup_size=(policy.sub_group_size or 0) if policy else 0,
+        subgroup_policy=policy.sub_group_policy_type if policy else LEADER_WORKER,
+        subgroup_required=_annotation(lws, names.SUBGROUP_REQUIRED_TOPOLOGY),
+        subgroup_exclusive=_annotation(lws, names.SUBGROUP_EXCLUSIVE_TOPOLOGY),
+        spread=_annotation(lws, names.SPREAD_TOPOLOGY),
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from lws_sched.api.meta import Kind, Object, Wire
+from lws_sched.api.nulls import without_nulls
 from lws_sched.kube.errors import (
     AlreadyExists,
     ApiError,
@@ -176,15 +177,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 def _read_without_nulls(kind: Kind[T], data: bytes | msgspec.Raw) -> T:
     try:
-        return msgspec.convert(_without_nulls(msgspec.json.decode(data)), kind.type)
+        return msgspec.convert(without_nulls(msgspec.json.decode(data)), kind.type)
     except (msgspec.ValidationError, msgspec.DecodeError) as error:
         key = read_identity(data).key
         raise Unreadable(f"{kind} {key} cannot be read: {error}; it is left out until it changes") from error
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
-    if isinstance(value, list):
-        return [_without_nulls(each) for each in value]
-    return value

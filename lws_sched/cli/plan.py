@@ -1,0 +1,81 @@
+"""`lws-sched plan`: which groups of LeaderWorkerSets would find a place, where, or why not and what would help."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lws_sched.api import names
+from lws_sched.api.lws import LeaderWorkerSet
+from lws_sched.cli.output import Cell, Exit, listed, print_json, print_lines, print_table, say
+from lws_sched.cli.source import STDIN, Source, read_sets, speaking
+from lws_sched.intake.documents import BadInput
+from lws_sched.intake.sets import on_our_scheduler
+from lws_sched.intake.wanted import is_ours
+from lws_sched.intake.what_if import Answer, what_if
+
+
+def run(files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_json: bool) -> Exit:
+    """Plan and print; the exit code."""
+    with speaking():
+        if STDIN in files and STDIN in source["clusters"]:
+            raise BadInput("standard input can be read only once: give - for the sets or for the cluster")
+        sets = read_sets(files, namespace)
+        opened = Source(**source).open()
+        cluster = opened.read()
+        sets = tuple(map(_ours, sets))
+        answers = what_if(cluster, sets, opened.shapes(cluster, sets), now=opened.now())
+    if as_json:
+        print_json({"groups": [_json(answer) for answer in answers]})
+    else:
+        _table(answers)
+    return Exit.OK if all(answer.feasible for answer in answers) else Exit.REFUSED
+
+
+def _ours(lws: LeaderWorkerSet) -> LeaderWorkerSet:
+    name = lws.metadata.name
+    if lws.spec.replicas == 0:
+        say(f"note: {name} has 0 replicas: there is nothing to place")
+    if is_ours(lws):
+        return lws
+    say(f"note: {name} is not on the scheduler {names.SCHEDULER}; planned as if schedulerName in its templates said so")
+    return on_our_scheduler(lws)
+
+
+def _json(answer: Answer) -> dict[str, Any]:
+    return {
+        "name": answer.name,
+        "namespace": answer.namespace,
+        "feasible": answer.feasible,
+        "domain": {"level": answer.level, "value": answer.domain} if answer.feasible else None,
+        "slots": [{"pod": pod, "node": node} for pod, node in answer.slots],
+        "proof": answer.proof,
+        "value": answer.value,
+        "bound": answer.bound,
+        "reason": answer.reason,
+        "fix": answer.fix,
+    }
+
+
+def _table(answers: Sequence[Answer]) -> None:
+    if not answers:
+        return
+    print_table(("GROUP", "PLACED", "DOMAIN", "PODS", "NODES", "PROOF"), map(_row, answers))
+    causes: dict[tuple[str, str], list[str]] = {}
+    for answer in answers:
+        if not answer.feasible:
+            causes.setdefault((answer.reason, answer.fix), []).append(answer.name)
+    for (reason, fix), groups in causes.items():
+        print_lines("", f"{listed(groups)}: {reason}.", *([f"  fix: {fix}"] if fix else []))
+    placed = sum(answer.feasible for answer in answers)
+    say(f"{placed} of {len(answers)} groups {'has' if len(answers) == 1 else 'have'} a place")
+
+
+def _row(answer: Answer) -> tuple[Cell, ...]:
+    pods = f"{len(answer.slots)}/{answer.size}"
+    if not answer.feasible:
+        verdict = ("undecided", "yellow") if answer.proof == "undecided" else ("no", "red")
+        return (answer.name, verdict, "-", pods, "-", answer.proof)
+    nodes = listed([*dict.fromkeys(node for _, node in answer.slots)])
+    verdict = ("already" if answer.standing else "yes", "green")
+    return (answer.name, verdict, answer.domain or "the cluster", pods, nodes, answer.proof)

@@ -1,0 +1,170 @@
+"""Where the commands get their objects: files, standard input, or the API server. They only ever read.
+
+A live cluster is read by several lists side by side. What admission makes of the pods of a set is asked by dry runs,
+which write nothing; where those are refused the templates are taken as they are, and a note says so.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lws_sched import __version__
+from lws_sched.api.core import NODE, POD, PRIORITY_CLASS, PodSpec
+from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
+from lws_sched.api.meta import Kind, key_of
+from lws_sched.api.placement import GROUP_PLACEMENT
+from lws_sched.cli.output import Exit, fail, say
+from lws_sched.intake import documents, shapes
+from lws_sched.intake.cluster import Cluster, cluster_of
+from lws_sched.intake.documents import BadInput, Document
+from lws_sched.intake.sets import sets_of
+from lws_sched.intake.wanted import MemberShapes
+from lws_sched.intake.what_if import template_shapes
+
+if TYPE_CHECKING:
+    from lws_sched.kube.client import Client
+
+STDIN = "-"
+OPTIONAL = (GROUP_PLACEMENT, LEADER_WORKER_SET)
+"""Kinds that a cluster may not have: nothing of ours is installed there yet."""
+
+
+@contextmanager
+def speaking() -> Iterator[None]:
+    """Say what went wrong in one sentence and end with the code that stands for it."""
+    from lws_sched.kube.config import ConfigError
+    from lws_sched.kube.errors import ApiError
+
+    try:
+        yield
+    except BadInput as error:
+        fail(str(error), Exit.BAD_INPUT)
+    except ConfigError as error:
+        fail(str(error), Exit.FAILED)
+    except ApiError as error:
+        fail(f"the API server says: {error}", Exit.FAILED)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A cluster: in `clusters`, which are files, or the one that the kubeconfig tells of."""
+
+    clusters: tuple[str, ...] = ()
+    kubeconfig: str = ""
+    context: str = ""
+
+    def open(self) -> FileCluster | LiveCluster:
+        """Raises BadInput, ConfigError."""
+        if self.clusters:
+            return FileCluster(self.clusters)
+        from lws_sched.kube.client import Client
+
+        user_agent = f"lws-sched-cli/{__version__}"
+        return LiveCluster(Client.connect(user_agent, self.kubeconfig or None, self.context or None))
+
+
+@dataclass(frozen=True)
+class FileCluster:
+    paths: tuple[str, ...]
+
+    def read(self) -> Cluster:
+        """Raises BadInput."""
+        with _collector_off():
+            return cluster_of(_documents(self.paths), _called(self.paths))
+
+    def shapes(self, cluster: Cluster, sets: Sequence[LeaderWorkerSet]) -> dict[str, MemberShapes]:
+        return {key_of(lws): template_shapes(cluster, lws) for lws in sets}
+
+    def now(self) -> None:
+        """A file does not say when it was written."""
+        return
+
+
+@dataclass(frozen=True)
+class LiveCluster:
+    client: Client
+
+    def read(self) -> Cluster:
+        """Raises ApiError."""
+        with _collector_off(), ThreadPoolExecutor(5) as pool:
+            nodes, pods, sets, records, classes = pool.map(
+                self._list, (NODE, POD, LEADER_WORKER_SET, GROUP_PLACEMENT, PRIORITY_CLASS)
+            )
+        return Cluster(
+            nodes=tuple(nodes),
+            pods=tuple(pods),
+            sets=tuple(sets),
+            records=tuple(records),
+            priority_classes=tuple(classes),
+        )
+
+    def shapes(self, cluster: Cluster, sets: Sequence[LeaderWorkerSet]) -> dict[str, MemberShapes]:
+        """As admission makes the members. Raises ApiError."""
+        with ThreadPoolExecutor(8) as pool:
+            return dict(zip(map(key_of, sets), pool.map(lambda lws: self._shapes(cluster, lws), sets), strict=True))
+
+    def now(self) -> float:
+        return time.time()
+
+    def _shapes(self, cluster: Cluster, lws: LeaderWorkerSet) -> MemberShapes:
+        from lws_sched.kube.errors import Forbidden, Invalid, NotFound
+
+        try:
+            specs: list[PodSpec] = [self.client.create(POD, body, dry_run=True).spec for body in shapes.dry_runs(lws)]
+        except (Invalid, Forbidden, NotFound) as error:
+            say(f"note: the templates of {lws.metadata.name} are taken as they are: {error}")
+            return template_shapes(cluster, lws)
+        return shapes.member_shapes(specs)
+
+    def _list(self, kind: Kind[Any]) -> list[Any]:
+        from lws_sched.kube.errors import NotFound
+
+        try:
+            return self.client.list(kind)
+        except NotFound:
+            if kind in OPTIONAL:
+                return []
+            raise
+
+
+def read_sets(paths: Sequence[str], namespace: str) -> tuple[LeaderWorkerSet, ...]:
+    """The LeaderWorkerSets of some files. Raises BadInput."""
+    return sets_of(_documents(paths), _called(paths), namespace)
+
+
+@contextmanager
+def _collector_off() -> Iterator[None]:
+    """Thousands of objects that all stay: the garbage collector would look through them over and over."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def _documents(paths: Sequence[str]) -> list[Document]:
+    if len([path for path in paths if path == STDIN]) > 1:
+        raise BadInput("standard input can be read only once: give - for one file")
+    return [document for path in paths for document in documents.read(_called([path]), _bytes(path))]
+
+
+def _bytes(path: str) -> bytes:
+    try:
+        return sys.stdin.buffer.read() if path == STDIN else Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise BadInput(f"there is no file {path}") from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _called(paths: Sequence[str]) -> str:
+    return ", ".join("standard input" if path == STDIN else path for path in paths)

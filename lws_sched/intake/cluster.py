@@ -1,0 +1,123 @@
+"""A cluster's objects, from a file or from the API server, as planning takes them: a fleet, and who stands where.
+
+What counts as taken is what the extender's ledger counts: pods that are bound and not finished, and the slots that
+records hold for members that are not bound yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+from lws_sched.api import names
+from lws_sched.api.core import NODE, POD, PRIORITY_CLASS, Node, Pod, PriorityClass
+from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
+from lws_sched.api.meta import Kind, Object, key_of
+from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
+from lws_sched.api.quantity import InvalidQuantity
+from lws_sched.intake.documents import BadInput, Document, bad_quantity, decode
+from lws_sched.intake.standing import Held, held_slots, node_state, standing_node, tenant_of
+from lws_sched.placement import Fleet, pod_requests
+
+T = TypeVar("T", bound=Object)
+
+KINDS: tuple[Kind[Any], ...] = (NODE, POD, LEADER_WORKER_SET, GROUP_PLACEMENT, PRIORITY_CLASS)
+
+
+@dataclass(frozen=True)
+class Member:
+    """A pod of a group that is bound."""
+
+    index: int
+    node: str
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The objects that planning reads."""
+
+    nodes: tuple[Node, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    sets: tuple[LeaderWorkerSet, ...] = ()
+    records: tuple[GroupPlacement, ...] = ()
+    priority_classes: tuple[PriorityClass, ...] = ()
+
+    def fleet(self, without: frozenset[str] = frozenset()) -> Fleet:
+        """All nodes and what is taken of them; the members and slots of the groups `without` are left out.
+
+        Raises InvalidQuantity.
+        """
+        fleet = Fleet()
+        for node in self.nodes:
+            fleet.set_node(node_state(node))
+        bound: dict[str, str] = {}
+        for pod in self.pods:
+            node_name, tenant = standing_node(pod), tenant_of(pod)
+            if node_name and (tenant is None or tenant.group not in without):
+                bound[key_of(pod)] = node_name
+                fleet.charge(f"pod:{key_of(pod)}", node_name, pod_requests(pod.spec), tenant)
+        for held in self.held():
+            if bound.get(held.pod) != held.node and held.tenant.group not in without:
+                fleet.charge(f"slot:{held.pod}", held.node, held.requests, held.tenant)
+        return fleet
+
+    def held(self) -> Iterable[Held]:
+        for record in self.records:
+            yield from held_slots(record)
+
+    @cached_property
+    def record_of(self) -> Mapping[str, GroupPlacement]:
+        return {key_of(record): record for record in self.records}
+
+    @cached_property
+    def members(self) -> Mapping[str, tuple[Member, ...]]:
+        """Bound pods by group, in worker-index order."""
+        found: dict[str, list[Member]] = {}
+        for pod in self.pods:
+            node, tenant = standing_node(pod), tenant_of(pod)
+            index = pod.metadata.labels.get(names.WORKER_INDEX, "")
+            if node and tenant is not None and index.isdigit():
+                found.setdefault(tenant.group, []).append(Member(int(index), node))
+        return {group: tuple(sorted(members, key=lambda each: each.index)) for group, members in found.items()}
+
+
+def cluster_of(documents: Iterable[Document], source: str) -> Cluster:
+    """The cluster that documents tell of; kinds that planning does not read are passed over. Raises BadInput."""
+    found: dict[Kind[Any], list[Any]] = {kind: [] for kind in KINDS}
+    seen: dict[tuple[Kind[Any], str], Document] = {}
+    kinds: set[str] = set()
+    for document in documents:
+        kinds.add(document.kind)
+        kind = next((kind for kind in KINDS if document.is_a(kind)), None)
+        if kind is None:
+            continue
+        obj = decode(kind, document)
+        first = seen.setdefault((kind, key_of(obj)), document)
+        if first is not document:
+            raise BadInput(f"{document.where} was there before, as {first.source}: leave one of them out")
+        _check_amounts(obj, document)
+        found[kind].append(obj)
+    if not found[NODE]:
+        there = f" (it has {', '.join(sorted(kinds))})" if kinds else ""
+        raise BadInput(
+            f"{source} has no nodes{there}: give what `kubectl get nodes,pods --all-namespaces -o yaml` prints"
+        )
+    return Cluster(
+        nodes=tuple(found[NODE]),
+        pods=tuple(found[POD]),
+        sets=tuple(found[LEADER_WORKER_SET]),
+        records=tuple(found[GROUP_PLACEMENT]),
+        priority_classes=tuple(found[PRIORITY_CLASS]),
+    )
+
+
+def _check_amounts(obj: Object, document: Document) -> None:
+    try:
+        if isinstance(obj, Node):
+            node_state(obj)
+        elif isinstance(obj, Pod):
+            pod_requests(obj.spec)
+    except InvalidQuantity as error:
+        raise bad_quantity(document, error) from error

@@ -1,0 +1,204 @@
+"""What would become of LeaderWorkerSets on a cluster: every group's place, or why it has none. Nothing is written.
+
+Groups that stand already are told where they are and not planned again. Of a group that stands in part, the members
+that are bound stay where they are. All others are planned together, beside what is on the cluster, exactly as the
+extender would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from lws_sched.api import names
+from lws_sched.api.lws import LeaderWorkerSet
+from lws_sched.api.meta import key_of
+from lws_sched.api.placement import HOLDING
+from lws_sched.intake import wanted
+from lws_sched.intake.cluster import Cluster, Member
+from lws_sched.intake.shapes import dry_runs, member_shapes, spec_of
+from lws_sched.intake.wanted import MemberShapes, WantedGroup
+from lws_sched.placement import Budget, Decision, GroupRequest, Placed, Refused, Snapshot, plan
+from lws_sched.placement.topology import HOSTNAME, key_or_name
+
+SOLVER_BUDGET = Budget(deterministic_time=0.1)
+"""The extender's: a larger one could promise what is then not done."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What becomes of one group. `slots` are (pod, node) pairs by worker index; empty where it has no place."""
+
+    key: str
+    """`namespace/leader-pod-name`."""
+    size: int
+    feasible: bool
+    level: str = ""
+    domain: str = ""
+    slots: tuple[tuple[str, str], ...] = ()
+    proof: str = ""
+    """`exact`, `optimal`, `feasible`, `infeasible` or `undecided`."""
+    value: int = 0
+    bound: int = 0
+    reason: str = ""
+    fix: str = ""
+    standing: bool = False
+    """Whether it has this place already."""
+
+    @property
+    def name(self) -> str:
+        return self.key.partition("/")[2]
+
+    @property
+    def namespace(self) -> str:
+        return self.key.partition("/")[0]
+
+
+def what_if(
+    cluster: Cluster,
+    sets: Sequence[LeaderWorkerSet],
+    shapes: Mapping[str, MemberShapes],
+    budget: Budget = SOLVER_BUDGET,
+    now: float | None = None,
+) -> tuple[Answer, ...]:
+    """An answer for each group of the sets, in their order. `shapes` are by the sets' keys; `now` is the time in
+    seconds, for refusals of nodes that run out, None where only the cluster's objects are known."""
+    groups = {
+        group.key: group
+        for lws in sets
+        for group in (_group(lws, index, shapes[key_of(lws)]) for index in range(lws.spec.replicas))
+    }
+    refused = {key_of(lws): sentence for lws in sets if (sentence := wanted.unsupported(lws))}
+    snapshot = cluster.fleet().snapshot()
+    answers: dict[str, Answer] = {}
+    fresh: list[WantedGroup] = []
+    for key, group in groups.items():
+        sentence = refused.get(f"{group.namespace}/{group.set_name}", "")
+        found = _standing(cluster, snapshot, group) or (_unsupported(group, sentence) if sentence else None)
+        if found is not None:
+            answers[key] = found
+        else:
+            fresh.append(group)
+    own = frozenset(group.key for group in fresh if group.key in cluster.members or group.key in cluster.record_of)
+    base = cluster.fleet(without=own).snapshot() if own else snapshot
+    for decision in plan(base, [_request(cluster, group, now) for group in fresh], budget) if fresh else ():
+        members = cluster.members.get(decision.key, ())
+        answers[decision.key] = _answer(groups[decision.key], _kept(decision, members))
+    return tuple(answers[key] for key in groups)
+
+
+def template_shapes(cluster: Cluster, lws: LeaderWorkerSet) -> MemberShapes:
+    """The shapes of members as their templates have them, with the priority that the cluster's classes give them.
+
+    What else admission would add is unknown here: LimitRange defaults, overhead, injected sidecars.
+    """
+    specs = [spec_of(body) for body in dry_runs(lws)]
+    found, name = member_shapes(specs), specs[0].priority_class_name
+    for each in cluster.priority_classes:
+        if each.metadata.name == name if name else each.global_default:
+            return replace(found, priority=each.value)
+    return found
+
+
+def _group(lws: LeaderWorkerSet, index: int, shapes: MemberShapes) -> WantedGroup:
+    size = lws.spec.leader_worker_template.size
+    return replace(wanted.wanted_group(lws, index, revision="", size=size), shapes=shapes)
+
+
+def _request(cluster: Cluster, group: WantedGroup, now: float | None) -> GroupRequest:
+    at = {member.index: member.node for member in cluster.members.get(group.key, ())}
+    record = cluster.record_of.get(group.key)
+    refused = record.status.refused if record is not None and now is not None else ()
+    return group.request(
+        stay=tuple(at.get(index, "") for index in range(group.size)) if at else (),
+        avoid=frozenset(slot.node for slot in refused if slot.until > (now or 0.0)),
+    )
+
+
+def _standing(cluster: Cluster, snapshot: Snapshot, group: WantedGroup) -> Answer | None:
+    """Where the group is, if all of it has a place: by its record, or by its pods where it has none."""
+    record = cluster.record_of.get(group.key)
+    members = cluster.members.get(group.key, ())
+    if record is not None and record.status.state in HOLDING and len(record.status.slots) == group.size:
+        nodes = record.status.slots
+    elif [member.index for member in members] == [*range(group.size)]:
+        nodes = tuple(member.node for member in members)
+    else:
+        return None
+    level, domain = _shared(snapshot, group, nodes)
+    return Answer(
+        key=group.key,
+        size=group.size,
+        feasible=True,
+        level=level,
+        domain=domain,
+        slots=_slots(group, nodes),
+        proof="exact",
+        value=group.size,
+        bound=group.size,
+        standing=True,
+    )
+
+
+def _shared(snapshot: Snapshot, group: WantedGroup, nodes: Sequence[str]) -> tuple[str, str]:
+    """The label and value that all nodes share: of the level asked for, or else of the narrowest."""
+    labels = [
+        snapshot.table.nodes[at].labels for node in nodes if (at := snapshot.table.position.get(node)) is not None
+    ]
+    asked = (key_or_name(name, snapshot.table.keys) for name in (group.ask.required, group.ask.exclusive) if name)
+    for key in (*asked, HOSTNAME, *snapshot.table.levels):
+        values = {each.get(key) for each in labels}
+        value = values.pop() if len(labels) == len(nodes) and len(values) == 1 else None
+        if value is not None:
+            return key, value
+    return "", ""
+
+
+def _kept(decision: Decision, members: Sequence[Member]) -> Decision:
+    """A place that would move a member that is bound is none."""
+    if (
+        not members
+        or isinstance(decision, Refused)
+        or all(member.index < len(decision.slots) and decision.slots[member.index] == member.node for member in members)
+    ):
+        return decision
+    return Refused(
+        key=decision.key,
+        reason=f"{len(members)} of its members are bound already, and beside them there is no room for the others",
+        fix="delete its leader pod: the group starts anew and is placed whole",
+        proof="infeasible",
+    )
+
+
+def _answer(group: WantedGroup, decision: Decision) -> Answer:
+    if isinstance(decision, Placed):
+        return Answer(
+            key=group.key,
+            size=group.size,
+            feasible=True,
+            level=decision.domain_key,
+            domain=decision.domain_value,
+            slots=_slots(group, decision.slots),
+            proof=decision.proof,
+            value=decision.value,
+            bound=decision.bound,
+        )
+    return Answer(
+        key=group.key,
+        size=group.size,
+        feasible=False,
+        proof=decision.proof,
+        value=decision.value,
+        bound=decision.bound,
+        reason=decision.reason,
+        fix=decision.fix,
+    )
+
+
+def _unsupported(group: WantedGroup, sentence: str) -> Answer:
+    reason, _, fix = sentence.partition(": ")
+    return Answer(key=group.key, size=group.size, feasible=False, proof="infeasible", reason=reason, fix=fix)
+
+
+def _slots(group: WantedGroup, nodes: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    return tuple((names.member_name(group.leader_name, index), node) for index, node in enumerate(nodes))
