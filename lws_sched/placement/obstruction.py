@@ -165,7 +165,9 @@ def _bars(
     shut = usable & ~_open(snapshot, request, keys)[0]
     numbers = tenancy.group_numbers
     victim_of = {numbers[each.key]: number for number, each in enumerate(offered) if each.key in numbers}
-    held = {topology.key_or_name(key, table.keys) for key in (*tenancy.exclusive_keys, keys.exclusive, keys.inner_exclusive)}
+    held = {
+        topology.key_or_name(key, table.keys) for key in (*tenancy.exclusive_keys, keys.exclusive, keys.inner_exclusive)
+    }
     columns = [table.column(key).codes for key in sorted(held & table.keys)]
     alike: dict[tuple[int, ...], frozenset[int]] = {}
     found: dict[int, frozenset[int]] = {}
