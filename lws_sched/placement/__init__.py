@@ -24,11 +24,13 @@ from __future__ import annotations
 
 from lws_sched.placement.batch import BatchAnswer, plan_together
 from lws_sched.placement.check import violations
+from lws_sched.placement.defragment import Defragmentation, defragment
 from lws_sched.placement.explain import Diagnosis, diagnose
 from lws_sched.placement.fleet import Fleet
 from lws_sched.placement.node import NodeFacts, NodeState, Taint, Tenant
 from lws_sched.placement.plan import plan
 from lws_sched.placement.preempt import Eviction, preempt
+from lws_sched.placement.relocation import Movable, Move
 from lws_sched.placement.request import (
     Amounts,
     Budget,
@@ -51,12 +53,15 @@ __all__ = [
     "Budget",
     "Cost",
     "Decision",
+    "Defragmentation",
     "Diagnosis",
     "Eviction",
     "Fleet",
     "GroupRequest",
     "LEVELS",
     "Level",
+    "Movable",
+    "Move",
     "NodeFacts",
     "NodeState",
     "Placed",
@@ -69,6 +74,7 @@ __all__ = [
     "Toleration",
     "UnknownLevel",
     "Victim",
+    "defragment",
     "diagnose",
     "levels_on",
     "pod_requests",
