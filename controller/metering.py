@@ -1,4 +1,4 @@
-"""What is counted of LeaderWorkerSets: restarts and rollouts by the events that tell of them, the rest at the scrape."""
+"""What is counted of LeaderWorkerSets: restarts and rollouts by the events that tell of them, all else when asked."""
 
 from __future__ import annotations
 
