@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.placement import command, quality, snapshot, speed
+from benchmarks.placement import command, defragmentation, quality, snapshot, speed
+from tests.oracle import run as run_oracle
 
+QUICK_ORACLE, FULL_ORACLE = 1_000, 10_000
+"""Random instances that brute force decides as well."""
 RESULTS = command.REPOSITORY / "benchmarks" / "results"
 
 
@@ -35,7 +38,10 @@ class Run:
 @dataclass(frozen=True)
 class Everything:
     run: Run
+    oracle: dict[str, int]
+    """The engine against brute force: groups refused though they fit, wrong placements."""
     snapshot: snapshot.Report
+    defragmentation: defragmentation.Report
     speed: speed.Report
     quality: quality.Report | None
     """Not part of the quick run."""
@@ -45,8 +51,10 @@ class Everything:
 class Headline:
     """The last line."""
 
+    oracle: dict[str, int]
     snapshot: dict[str, float]
     latency_ms: dict[str, float]
+    defrag: dict[str, int]
 
 
 def main() -> int:
@@ -72,10 +80,15 @@ def main() -> int:
 def run_all(options: command.Options) -> Everything:
     """Times are taken first, before the other benchmarks have filled memory."""
     run = this_run()
+    timed = speed.run(options)
+    oracle = run_oracle(QUICK_ORACLE if options.quick else FULL_ORACLE, options.seed)
+    options.say(f"oracle: {oracle}")
     return Everything(
         run=run,
-        speed=speed.run(options),
+        oracle=oracle,
+        speed=timed,
         snapshot=snapshot.run(options),
+        defragmentation=defragmentation.run(options),
         quality=None if options.quick else quality.run(options),
     )
 
@@ -83,10 +96,12 @@ def run_all(options: command.Options) -> Everything:
 def headline(everything: Everything) -> Headline:
     one = everything.speed.at(5_000)
     return Headline(
+        oracle=everything.oracle,
         snapshot={
             "ours_pct_of_bound": everything.snapshot.ours_pct_of_bound,
             "best_baseline_pct_of_bound": everything.snapshot.best_baseline_pct_of_bound,
         },
+        defrag={"solvable": everything.defragmentation.solvable, "solved": everything.defragmentation.solved},
         latency_ms={"nodes_5000_p50_cold": one.cold, "nodes_5000_p50_incremental": one.incremental},
     )
 

@@ -106,7 +106,7 @@ class Floor:
     def bind(self, waiting: Waiting, members: Mapping[int, int]) -> None:
         """Bind members (index to host). Once all are bound, the group as a whole has been checked."""
         if len(waiting.held) + len(members) == waiting.request.size:
-            self._check(waiting, members)
+            self._check_whole(waiting, members)
         for index, host in members.items():
             self._charge(waiting.request, index, host)
         waiting.held.update(members)
@@ -144,15 +144,8 @@ class Floor:
             for host in sorted(set(hosts))
         ]
 
-    def _check(self, waiting: Waiting, members: Mapping[int, int]) -> None:
-        """The members that are held already are given back for the look: the group is checked as one."""
-        request = waiting.request
-        free = self.free
-        if waiting.held:
-            free = free.copy()
-            for index, host in waiting.held.items():
-                free[:, host] += self.amounts(shape_at(request, index))
-        hosts = {**waiting.held, **members}
+    def check(self, request: GroupRequest, hosts: Mapping[int, int], free: Ints | None = None) -> None:
+        """Raises WrongPlacement where the whole group (index to host) breaks a promise on what is free."""
         slots = tuple(self.names[hosts[index]] for index in range(request.size))
         seen = set(hosts.values())
         if request.exclusive:
@@ -162,6 +155,15 @@ class Floor:
         if found:
             raise WrongPlacement("; ".join(found))
         self.checked += 1
+
+    def _check_whole(self, waiting: Waiting, members: Mapping[int, int]) -> None:
+        """The members that are held already are given back for the look: the group is checked as one."""
+        free = self.free
+        if waiting.held:
+            free = free.copy()
+            for index, host in waiting.held.items():
+                free[:, host] += self.amounts(shape_at(waiting.request, index))
+        self.check(waiting.request, {**waiting.held, **members}, free)
 
     def _charge(self, request: GroupRequest, index: int, host: int) -> None:
         shape, tenant = shape_at(request, index), tenant_of(request)

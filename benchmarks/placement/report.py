@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from benchmarks.placement import charts, quality, snapshot, speed
+from benchmarks.placement import charts, defragmentation, quality, snapshot, speed
 
 if TYPE_CHECKING:
     from benchmarks.placement.__main__ import Everything, Run
@@ -26,9 +26,15 @@ def write(folder: Path, everything: Everything) -> None:
 
 def _lines(everything: Everything) -> Iterator[str]:
     yield from _head(everything.run, everything.snapshot.seed)
+    yield ""
+    yield (
+        f"Against brute force on {everything.oracle['instances']:,} random small instances: "
+        f"{everything.oracle['refused_but_fit']} groups refused though they fit, {everything.oracle['misfits']} wrong."
+    )
     if everything.quality is not None:
         yield from _quality(everything.quality)
     yield from _snapshot(everything.snapshot)
+    yield from _defragmentation(everything.defragmentation)
     yield from _speed(everything.speed)
 
 
@@ -181,6 +187,50 @@ def _misses(what: str, misses: Sequence[snapshot.Miss]) -> Iterator[str]:
             ((m.case, m.seed, m.ours, m.bound, m.best_baseline, f"{m.seconds:.2f}") for m in misses),
         )
         yield ""
+
+
+def _defragmentation(report: defragmentation.Report) -> Iterator[str]:
+    yield from _title("Defragmentation: a group that fits the free hosts but no rack")
+    yield (
+        f"{report.solved} of {report.solvable} solvable cases solved, {report.proved} of them proved to move the "
+        f"fewest pods; greedy solves {report.solved_greedy}."
+    )
+    yield ""
+    yield from _table(
+        (
+            "case",
+            "solvable",
+            "solved",
+            "proved",
+            "greedy solves",
+            "pods moved (least)",
+            "pods where both: ours / greedy",
+            "p50, ms",
+            "p95, ms",
+        ),
+        (
+            (
+                row.case,
+                row.solvable,
+                row.solved,
+                row.proved,
+                row.solved_greedy,
+                f"{row.pods} ({row.pods_least})",
+                f"{row.pods_where_both} / {row.pods_greedy}",
+                row.milliseconds_p50,
+                row.milliseconds_p95,
+            )
+            for row in report.rows
+        ),
+    )
+    unsolved = [each for row in report.rows for each in row.unsolved]
+    if unsolved:
+        yield ""
+        yield "Not solved, or not with the fewest pods:"
+        yield ""
+        yield from _table(
+            ("case", "seed", "least", "ours", "said"), ((u.case, u.seed, u.least, u.ours, u.said) for u in unsolved)
+        )
 
 
 def _speed(report: speed.Report) -> Iterator[str]:

@@ -31,7 +31,6 @@ from lws_sched.placement.node import NodeFacts, NodeState, Taint, Tenant
 from lws_sched.placement.plan import plan
 from lws_sched.placement.preempt import Eviction, preempt
 from lws_sched.placement.relocation import Movable, Move
-from lws_sched.placement.replacement import Replacement, replace_lost
 from lws_sched.placement.request import (
     Amounts,
     Budget,
@@ -68,7 +67,6 @@ __all__ = [
     "Placed",
     "PodShape",
     "Refused",
-    "Replacement",
     "Requirement",
     "Snapshot",
     "Taint",
@@ -83,7 +81,6 @@ __all__ = [
     "plan",
     "plan_together",
     "preempt",
-    "replace_lost",
     "resolve",
     "shape_of",
     "violations",

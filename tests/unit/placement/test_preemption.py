@@ -32,7 +32,7 @@ from tests.unit.placement.cluster import (
     racks,
 )
 
-EXAMPLES = 60
+EXAMPLES = 100
 
 
 def batch(
