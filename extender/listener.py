@@ -15,14 +15,13 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable
-from typing import cast
+from typing import Protocol, cast
 
 import httptools
 import msgspec
 import uvloop
 
 from lws_sched.api.extender import BindingArgs, BindingResult, ExtenderArgs, FilterResult
-from lws_sched.extender.verbs import Verbs
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +31,16 @@ BACKLOG = 4096
 _FILTER_ARGS = msgspec.json.Decoder(ExtenderArgs)
 _BINDING_ARGS = msgspec.json.Decoder(BindingArgs)
 _ENCODER = msgspec.json.Encoder()
+
+
+class Verbs(Protocol):
+    """What is served: `verbs.Verbs`, or something around it."""
+
+    def filter(self, args: ExtenderArgs) -> FilterResult: ...
+
+    def bind(
+        self, args: BindingArgs, respond: Callable[[BindingResult], None], is_alive: Callable[[], bool]
+    ) -> None: ...
 
 
 class Listener:

@@ -96,11 +96,16 @@ Assemble = Callable[[ThreadedRuntime], Parts]
 
 def run_controller(invocation: Invocation) -> int:
     """Run the controller until SIGTERM; the exit code."""
+    from lws_sched.api.lws import LEADER_WORKER_SET
     from lws_sched.controller.app import Options, build
+    from lws_sched.controller.metering import CountingRecorder, gauges
 
     def assemble(runtime: ThreadedRuntime) -> Parts:
+        recorder = CountingRecorder(runtime.recorder)
+        runtime.recorder = recorder
         app = build(runtime, Options())
-        return Parts(Webhooks(app.hooks, registration.CONTROLLER))
+        instruments = (*recorder.instruments(), *gauges(runtime.informer(LEADER_WORKER_SET)))
+        return Parts(Webhooks(app.hooks, registration.CONTROLLER), instruments)
 
     return _run(invocation, "lws-controller", Configuration, lambda _: assemble)
 
@@ -109,6 +114,7 @@ def run_extender(invocation: Invocation) -> int:
     """Run the extender until SIGTERM; the exit code."""
     from lws_sched.extender.app import build
     from lws_sched.extender.listener import Listener
+    from lws_sched.extender.metering import MeteredVerbs, PlacementMeter
 
     sys.setswitchinterval(SWITCH_SECONDS)
 
@@ -117,9 +123,11 @@ def run_extender(invocation: Invocation) -> int:
             app = build(runtime)
             where = config.address(configuration.verbs.bind_address)
             assert where is not None
-            listener = Listener(app.verbs, *where)
+            verbs = MeteredVerbs(app.verbs, runtime.clock)
+            listener = Listener(verbs, *where)
             return Parts(
                 Webhooks(app.hooks, registration.EXTENDER),
+                (*verbs.instruments(), *PlacementMeter(runtime).instruments()),
                 start=listener.start,
                 stop=listener.stop,
                 lost=lambda: app.verbs.refuse_everything("lws-sched: this replica no longer leads"),

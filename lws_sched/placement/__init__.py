@@ -31,6 +31,7 @@ from lws_sched.placement.node import NodeFacts, NodeState, Taint, Tenant
 from lws_sched.placement.plan import plan
 from lws_sched.placement.preempt import Eviction, preempt
 from lws_sched.placement.relocation import Movable, Move
+from lws_sched.placement.replacement import Replacement, replace_lost
 from lws_sched.placement.request import (
     Amounts,
     Budget,
@@ -67,6 +68,7 @@ __all__ = [
     "Placed",
     "PodShape",
     "Refused",
+    "Replacement",
     "Requirement",
     "Snapshot",
     "Taint",
@@ -81,6 +83,7 @@ __all__ = [
     "plan",
     "plan_together",
     "preempt",
+    "replace_lost",
     "resolve",
     "shape_of",
     "violations",

@@ -104,11 +104,20 @@ RESTARTS = Family("lws_sched_group_restarts_total", COUNTER, "Groups recreated w
 ROLLOUTS = Family("lws_sched_rollouts_total", COUNTER, "Updates begun", ("namespace", "leaderworkerset"))
 
 # --- extender --------------------------------------------------------------------------------------------------------
-DECISIONS = Family("lws_sched_decisions_total", COUNTER, "Places asked for, by what came of it", ("result",))
-STAGE_SECONDS = Family(
-    "lws_sched_stage_seconds", HISTOGRAM, "How long each stage of placing groups took", ("stage",), QUICK
+DECISIONS = Family(
+    "lws_sched_decisions_total",
+    COUNTER,
+    "Places asked for, by what came of it: placed, refused (none for now), given_up, returned (to the slots kept)",
+    ("result",),
 )
-WAITING = Family("lws_sched_waiting_groups", GAUGE, "Groups without a place, by reason", ("reason",))
+STAGE_SECONDS = Family(
+    "lws_sched_stage_seconds",
+    HISTOGRAM,
+    "How long groups were in each stage: wait (for room), gather (the members), bind (and note it)",
+    ("stage",),
+    SLOW,
+)
+WAITING = Family("lws_sched_waiting_groups", GAUGE, "Groups without a place, by how sure that is", ("reason",))
 PLACEMENTS = Family("lws_sched_placements", GAUGE, "GroupPlacements by state", ("state",))
 COMMIT_SECONDS = Family("lws_sched_time_to_commit_seconds", HISTOGRAM, "From a group's record to its commit", (), SLOW)
 VERB_SECONDS = Family(

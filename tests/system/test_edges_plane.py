@@ -256,7 +256,7 @@ def test_metrics_are_for_those_who_may_read_them(edges: Edges) -> None:
     text = _metrics(port, prometheus)[1]
     for line in (
         'leader_election_master_status{name="b8b2488c.x-k8s.io"} 1.0',
-        'workqueue_adds_total{name="sets"}',
+        'workqueue_depth{name="sets"} 0.0',
         'controller_runtime_webhook_requests_total{code="200",webhook="/validate-leaderworkerset-x-k8s-io-v1-leade',
         'rest_client_requests_total{code="200",host=',
         "lws_sched_ready 1.0",

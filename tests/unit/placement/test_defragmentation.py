@@ -224,7 +224,7 @@ def tried_out(nodes: Sequence[NodeState], movables: Sequence[Movable], request: 
 
 
 @given(fragmented(gpus=(8,)))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_no_order_of_moves_of_whole_hosts_moves_fewer_pods(
     case: tuple[list[NodeState], list[Movable], GroupRequest],
 ) -> None:
@@ -244,7 +244,7 @@ def test_no_order_of_moves_of_whole_hosts_moves_fewer_pods(
 
 
 @given(fragmented(gpus=(2, 4, 8)))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_where_hosts_are_shared_no_plan_beats_the_bound(
     case: tuple[list[NodeState], list[Movable], GroupRequest],
 ) -> None:

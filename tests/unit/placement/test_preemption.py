@@ -32,7 +32,7 @@ from tests.unit.placement.cluster import (
     racks,
 )
 
-EXAMPLES = 100
+EXAMPLES = 60
 
 
 def batch(
