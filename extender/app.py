@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 from lws_sched.admission.hook import Hook
 from lws_sched.api import names
-from lws_sched.api.core import NODE, POD, STATEFUL_SET, Node, Pod, StatefulSet
+from lws_sched.api.core import NODE, POD, POD_DISRUPTION_BUDGET, STATEFUL_SET, Node, Pod, StatefulSet
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
+from lws_sched.extender import vetoed
 from lws_sched.extender.barrier import Barrier
 from lws_sched.extender.commit import Committer
 from lws_sched.extender.effects import Effects
+from lws_sched.extender.evictions import Evictions
 from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.notices import GroupNotices, Notices
-from lws_sched.extender.observer import BY_GROUP, BY_SET, Observer, Sources
+from lws_sched.extender.observer import BY_GROUP, BY_PREDECESSOR, BY_SET, VETOED, Observer, Sources
 from lws_sched.extender.planner import Planner
 from lws_sched.extender.pod_hook import PATIENCE_SECONDS, Arrivals, PodHook
 from lws_sched.extender.records import RecordStore
@@ -51,8 +53,11 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     sources = Sources(
         sets=runtime.informer(LEADER_WORKER_SET),
         stateful_sets=runtime.informer(STATEFUL_SET, labels=OF_A_SET),
-        pods=runtime.informer(POD, indexes={BY_GROUP: _groups_of_pod}),
-        records=runtime.informer(GROUP_PLACEMENT, indexes={BY_SET: _set_of_record, BY_NODE: _nodes_of_record}),
+        pods=runtime.informer(POD, indexes={BY_GROUP: _groups_of_pod, VETOED: vetoed.index}),
+        records=runtime.informer(
+            GROUP_PLACEMENT,
+            indexes={BY_SET: _set_of_record, BY_NODE: _nodes_of_record, BY_PREDECESSOR: _predecessors_of_record},
+        ),
     )
     ledger, arrivals = Ledger(), Arrivals()
     records = RecordStore(runtime.cluster, sources.records)
@@ -61,7 +66,8 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     barrier = Barrier()
     observer = Observer(runtime, sources, ledger, records, committer, barrier)
     effects = Effects(runtime, records, committer, group_notices, arrivals.notify)
-    planner = Planner(runtime, observer, effects, notices, group_notices, arrivals.notify)
+    evictions = Evictions(observer, runtime.informer(POD_DISRUPTION_BUDGET), group_notices)
+    planner = Planner(runtime, observer, effects, notices, group_notices, evictions, arrivals.notify)
     verbs = Verbs(runtime, ledger, records, sources.pods, barrier, committer)
     hook = PodHook(ledger, records, sources.pods, sources.stateful_sets, planner.expects, arrivals, options.patience)
 
@@ -95,6 +101,8 @@ class _Wiring:
     def pod_changed(self, change: Change[Pod]) -> None:
         if self.ledger.pod_changed(change):
             self.planner.room_was_freed()
+        if change.new is not None and vetoed.is_vetoed(change.new):
+            self.planner.pod_was_vetoed()
         if not is_member(change.latest):
             self.notices.look_at_pod(change)
         elif (tenant := tenant_of(change.latest)) is not None:
@@ -155,6 +163,10 @@ def _groups_of_pod(pod: Pod) -> Iterable[str]:
 
 def _set_of_record(record: GroupPlacement) -> Iterable[str]:
     return (f"{record.metadata.namespace}/{record.spec.leader_worker_set}",)
+
+
+def _predecessors_of_record(record: GroupPlacement) -> Iterable[str]:
+    return sorted({f"{each.namespace}/{each.name}" for each in record.status.predecessors})
 
 
 def _nodes_of_record(record: GroupPlacement) -> Iterable[str]:

@@ -20,10 +20,10 @@ from lws_sched.api.core import Node, Pod
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.api.quantity import Resources
+from lws_sched.extender.charges import Charges, claim_of
 from lws_sched.intake.standing import Held, held_slots, node_state, standing_node, tenant_of
 from lws_sched.kube.port import Change
-from lws_sched.placement import Fleet, Snapshot, Victim, pod_requests
-from lws_sched.placement.victims import without
+from lws_sched.placement import Fleet, Snapshot, pod_requests
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,10 @@ class Ledger:
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self._fleet = Fleet()
+        self._charges = Charges(self._fleet)
         self._schedulable: dict[str, bool] = {}
-        self._bound_on: dict[str, str] = {}
+        self._bound_on: dict[str, tuple[str, str]] = {}
+        """Node and UID of every pod that stands somewhere, by its key."""
         self._held: dict[str, tuple[Held, ...]] = {}
         self._charged: dict[str, str] = {}
         self._held_on: Counter[str] = Counter()
@@ -84,15 +86,21 @@ class Ledger:
         return bool(before) and before != after
 
     def record_changed(self, change: Change[GroupPlacement]) -> bool:
-        """Take in a record event; True where it gave slots back."""
+        """Take in a record event; True where it gave slots or claims back."""
+        key = key_of(change.latest)
         with self.lock:
-            before = self._held.get(key_of(change.latest), ())
-            self.hold(key_of(change.latest), change.new)
-            return bool(before) and before != self._held.get(key_of(change.latest), ())
+            before = self._held.get(key, ())
+            self.hold(key, change.new)
+            gave_up_claim = (
+                change.old is not None and claim_of(change.old) and not (change.new and claim_of(change.new))
+            )
+            return bool(before and before != self._held.get(key, ())) or bool(gave_up_claim)
 
     def hold(self, key: str, record: GroupPlacement | None) -> None:
-        """Charge the slots of a record in place of what its group held before. Repeating it changes nothing."""
+        """Charge what a record holds and claims in place of what its group had before. Repeating it changes nothing."""
         with self.lock:
+            for node in self._charges.claim(key, claim_of(record) if record else None):
+                self._republish(node)
             held = held_slots(record) if record else ()
             before = self._held.get(key, ())
             if held != before:
@@ -111,9 +119,10 @@ class Ledger:
         """`hold`, unless a slot has no room any more: a pod may have been bound since the snapshot was taken."""
         with self.lock:
             self.hold(key, record)
+            claim = claim_of(record)
             return all(
                 self._fleet.free(each.node).get(resource, 0) >= 0
-                for each in self._held.get(key, ())
+                for each in (claim.slots if claim else self._held.get(key, ()))
                 for resource, amount in {**each.requests, "pods": 1}.items()
                 if amount
             )
@@ -121,15 +130,13 @@ class Ledger:
     # --- readers -----------------------------------------------------------------------------------------------------
 
     def snapshot(self, excluding: Iterable[str] = ()) -> Snapshot:
-        """The fleet as it would be if the given groups held nothing, and members that stand on their slots were gone:
-        their successors bear the same names, so they cannot come before that."""
+        """The fleet as it would be if the given groups held and claimed nothing, and members that stand on their slots
+        were gone: their successors bear the same names, so they cannot come before that."""
+        keys = [*excluding]
         with self.lock:
-            gone = [
-                Victim(key, 0, tuple((each.node, tuple(each.requests.items())) for each in self._held[key]))
-                for key in excluding
-                if key in self._held
-            ]
-            return without(self._fleet.snapshot(), gone)
+            owners = [self._owner(each) for key in keys for each in self._held.get(key, ())]
+            with self._charges.without(owners, keys) as snapshot:
+                return snapshot
 
     def slot(self, pod: str) -> Slot | None:
         """The slot held for a pod (`namespace/name`). Lock-free."""
@@ -148,27 +155,27 @@ class Ledger:
             room = self._headroom.get(node)
             lacking = lacks(requests, room) if room is not None else ""
             if not lacking:
-                self._fleet.charge(f"pod:{uid}", node, requests)
+                self._charges.charge(f"pod:{uid}", node, requests)
                 self._republish(node)
             return lacking
 
     def uncharge(self, uid: str, node: str) -> None:
         """Take back `try_charge`: the binding was refused."""
         with self.lock:
-            self._fleet.release(f"pod:{uid}")
+            self._charges.release(f"pod:{uid}")
             self._republish(node)
 
     # --- charging ----------------------------------------------------------------------------------------------------
 
     def _charge_pod(self, pod: Pod, node: str) -> None:
-        self._bound_on[key_of(pod)] = node
-        self._fleet.charge(f"pod:{_uid(pod)}", node, pod_requests(pod.spec), tenant_of(pod))
+        self._bound_on[key_of(pod)] = (node, _uid(pod))
+        self._charges.charge(f"pod:{_uid(pod)}", node, pod_requests(pod.spec), tenant_of(pod), who=key_of(pod))
         self._resettle(key_of(pod))
         self._republish(node)
 
     def _release_pod(self, pod: Pod, node: str) -> None:
-        self._fleet.release(f"pod:{_uid(pod)}")
-        if self._bound_on.get(key_of(pod)) == node:
+        self._charges.release(f"pod:{_uid(pod)}")
+        if self._bound_on.get(key_of(pod)) == (node, _uid(pod)):
             del self._bound_on[key_of(pod)]
         self._resettle(key_of(pod))
         self._republish(node)
@@ -183,26 +190,33 @@ class Ledger:
 
     def _settle(self, held: Held) -> None:
         """Charge a held slot exactly while its member is not bound to its node."""
-        if self._bound_on.get(held.pod) == held.node:
+        if self._stands(held):
             self._uncharge(held)
             return
         if self._charged.get(held.pod) != held.node:
             self._uncharge(held)
             self._charged[held.pod] = held.node
-        self._fleet.charge(f"slot:{held.pod}", held.node, held.requests, held.tenant)
+        self._charges.charge(f"slot:{held.pod}", held.node, held.requests, held.tenant)
         self._republish(held.node)
+
+    def _stands(self, held: Held) -> bool:
+        return self._bound_on.get(held.pod, ("", ""))[0] == held.node
+
+    def _owner(self, held: Held) -> str:
+        """Who is charged for a held slot now."""
+        return f"pod:{self._bound_on[held.pod][1]}" if self._stands(held) else f"slot:{held.pod}"
 
     def _uncharge(self, held: Held) -> None:
         node = self._charged.pop(held.pod, None)
         if node is not None:
-            self._fleet.release(f"slot:{held.pod}")
+            self._charges.release(f"slot:{held.pod}")
         self._republish(node or held.node)
 
     # --- publishing --------------------------------------------------------------------------------------------------
 
     def _republish(self, node: str) -> None:
         """Also where the member stands on its slot: when it goes, kube-scheduler may see that before this process."""
-        if self._held_on[node] > 0:
+        if self._held_on[node] > 0 or self._charges.is_claimed(node):
             self._headroom[node] = self._fleet.free(node)
         else:
             self._headroom.pop(node, None)

@@ -29,6 +29,8 @@ from lws_sched.kube.port import Informer, Runtime
 
 BY_GROUP = "group"
 BY_SET = "set"
+BY_PREDECESSOR = "predecessor"
+VETOED = "vetoed"
 
 
 @dataclass(frozen=True)

@@ -8,28 +8,36 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
+from lws_sched.api import names
 from lws_sched.api import placement as api
+from lws_sched.api.core import POD, Pod
+from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
-from lws_sched.extender import records
+from lws_sched.api.timestamps import seconds_of, time_of
+from lws_sched.extender import records, vetoed
+from lws_sched.extender.evictions import Evictions
 from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.life import STICKY_SECONDS
 from lws_sched.extender.notices import GroupNotices
-from lws_sched.extender.observer import Observer
+from lws_sched.extender.observer import VETOED, Observer
 from lws_sched.extender.order import plan_in_order, turn
 from lws_sched.extender.records import RecordStore
 from lws_sched.extender.replacement import replacements
 from lws_sched.intake.wanted import WantedGroup
 from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
 from lws_sched.kube.port import Runtime
-from lws_sched.placement import Budget, Decision, GroupRequest, Placed, Refused, Snapshot, plan
+from lws_sched.placement import Budget, Decision, Eviction, GroupRequest, Placed, Refused, Snapshot, plan, preempt
 
 log = logging.getLogger(__name__)
 
 SOLVER_BUDGET = Budget(deterministic_time=0.1)
 """About half a second. The solver is asked only where a batch leaves out a group that would fit alone."""
+WAKE_SECONDS = 10.0
+HUNT_SECONDS = 1.0
+"""How often those who wait look for somebody to evict: it is a search over everybody who stands anywhere."""
 QUIET_SECONDS = 5.0
 """How long the reason that a waiting group shows stands at least: on a busy cluster it changes with every pod."""
 
@@ -53,9 +61,14 @@ class Seeker:
     def holds(self) -> bool:
         return self.record is not None and bool(self.record.status.slots)
 
+    @property
+    def claims(self) -> bool:
+        return self.record is not None and bool(self.record.status.claims)
+
     def request(self, now: float) -> GroupRequest:
         """The whole group."""
         group, status = self.group, self.record.status if self.record else None
+        nodes = (status.slots or status.claims) if status else ()
         return GroupRequest(
             key=group.key,
             size=group.size,
@@ -66,7 +79,7 @@ class Seeker:
             preferred=group.ask.preferred,
             priority=group.shapes.priority,
             created=self.since,
-            stay=status.slots if status and len(status.slots) == group.size else (),
+            stay=nodes if len(nodes) == group.size else (),
             avoid=_avoided(self.record, now),
         )
 
@@ -84,46 +97,162 @@ class Placing:
     ledger: Ledger
     records: RecordStore
     notices: GroupNotices
+    evictions: Evictions
     placed: Callable[[str], None]
     """Called with each group that got a place."""
+    again: Callable[[float], None]
+    """Called with the seconds after which those who wait should be planned once more."""
+    _hunted: float = -HUNT_SECONDS
+    """When somebody to evict was looked for last, on the monotonic clock."""
     _written: dict[str, float] = field(default_factory=dict)
     """When the reason of a waiting group was written last, by its key, on the monotonic clock."""
 
     def place(self, seekers: Sequence[Seeker]) -> None:
-        """Plan groups that hold slots one by one, each written before the next: nobody gets a slot that its holder has
-        not given up for certain. All others are planned together. Raises the failure most worth a back-off."""
+        """Plan groups that hold or claim slots one by one, each written before the next: nobody gets a slot that its
+        holder has not given up for certain. All others are planned together; last, room is made for who got none.
+        Raises the failure most worth a back-off."""
         now = self.runtime.clock.now()
-        ordered = sorted(seekers, key=lambda seeker: turn(seeker.request(now)))
-        for holder in ordered:
-            if holder.lost:
-                self._replace(holder)
-            elif holder.holds:
-                self._place_together([holder])
-        others = [seeker for seeker in ordered if not seeker.holds]
+        ordered = sorted(self._without_evicted(seekers), key=lambda seeker: turn(seeker.request(now)))
+        others: list[Seeker] = []
+        waiting: list[Seeker] = []
+        for seeker in ordered:
+            if seeker.lost:
+                self._replace(seeker)
+            elif seeker.claims:
+                self._wait_or_take(seeker)
+            elif seeker.holds:
+                waiting += self._place_together([seeker])
+            else:
+                others.append(seeker)
         if others:
-            self._place_together(others)
+            waiting += self._place_together(others)
+        self._make_room(sorted(waiting, key=lambda seeker: turn(seeker.request(now))))
 
-    def _place_together(self, seekers: Sequence[Seeker]) -> None:
-        now = self.runtime.clock.now()
-        snapshot = self.ledger.snapshot(excluding=[seeker.key for seeker in seekers])
-        decisions = plan_in_order(snapshot, [seeker.request(now) for seeker in seekers], SOLVER_BUDGET)
+    def _without_evicted(self, seekers: Sequence[Seeker]) -> list[Seeker]:
+        """Groups that were evicted, and of which nothing is left, give up their slots before anybody is planned."""
+        evicted = [seeker for seeker in seekers if seeker.holds and self.evictions.claimants(seeker.key)]
+        for seeker in evicted:
+            assert seeker.record is not None
+            why = seeker.record.status.reason
+            self.evictions.left(seeker.key)
+            refused = Refused(seeker.key, f"it was {why}" if why.startswith("evicted") else why, "", "infeasible")
+            self.records.write(records.waiting_for(seeker.record, seeker.group, refused, self.observer.stamp()))
+        return [replace(each, record=self.records.get(each.key)) for each in seekers] if evicted else [*seekers]
+
+    def _wait_or_take(self, seeker: Seeker) -> None:
+        """A group with predecessors: it takes what it claims, or better, once it can. Where they are gone and it still
+        cannot (a claimed node is lost, say), the claim is void."""
+        [decision] = self._decide([seeker])
+        record = seeker.record
+        assert record is not None
+        if isinstance(decision, Placed):
+            self._write(seeker, decision)
+            return
+        remaining = self.evictions.remaining(record)
+        if not remaining:
+            self.records.write(records.waiting_for(record, seeker.group, decision, self.observer.stamp()))
+            self.again(0.0)
+            return
+        if remaining != record.status.predecessors:
+            record = self.records.write(records.waiting_for_fewer(record, remaining, self.observer.stamp()))
+        self.evictions.drive(record)
+
+    def _place_together(self, seekers: Sequence[Seeker]) -> list[Seeker]:
+        """Answers with those that got no place."""
+        decisions = {decision.key: decision for decision in self._decide(seekers)}
         outcomes = self.runtime.gather([partial(self._write, seeker, decisions[seeker.key]) for seeker in seekers])
-        waiting = [(each.group, refused) for each in seekers if isinstance(refused := decisions[each.key], Refused)]
-        self.notices.waiting(waiting)
-        log.info("planned groups=%d placed=%d waiting=%d", len(seekers), len(seekers) - len(waiting), len(waiting))
+        refused = [(each, said) for each in seekers if isinstance(said := decisions[each.key], Refused)]
+        self.notices.waiting([(seeker.group, said) for seeker, said in refused])
+        log.info("planned groups=%d placed=%d waiting=%d", len(seekers), len(seekers) - len(refused), len(refused))
         _raise_worst(outcomes)
+        return [seeker for seeker, said in refused if said.proof == "infeasible"]
+
+    def _decide(self, seekers: Sequence[Seeker]) -> list[Decision]:
+        """Pods of higher priority that held slots keep out count too: what they could use is left to them."""
+        now = self.runtime.clock.now()
+        requests = [seeker.request(now) for seeker in seekers]
+        lowest = min(request.priority for request in requests)
+        before = [vetoed.request_of(pod) for pod in self._vetoed() if pod.spec.priority > lowest]
+        snapshot = self.ledger.snapshot(excluding=[seeker.key for seeker in seekers])
+        pods = [each.key for each in before]
+        decisions = plan_in_order(snapshot, [*requests, *before], SOLVER_BUDGET, provided=pods)
+        return [decisions[seeker.key] for seeker in seekers]
 
     def _write(self, seeker: Seeker, decision: Decision) -> None:
         base = seeker.record or records.first_record(seeker.group)
         if isinstance(decision, Placed):
             after = records.reserved(base, seeker.group, decision, self.observer.stamp())
             self._reserve(seeker.key, after)
+            self.placed(seeker.key)
         elif self._is_news(seeker, decision):
             stamp = self.observer.stamp()
             if _may_keep(base, stamp.now):
                 self.records.write(records.kept(base, decision, stamp))
             else:
                 self.records.write(records.waiting_for(base, seeker.group, decision, stamp))
+
+    # --- room that is made -------------------------------------------------------------------------------------------
+
+    def _make_room(self, waiting: Sequence[Seeker]) -> None:
+        """Evict whoever is in the way of groups of higher priority, in the order of their turn."""
+        now = self.runtime.clock.monotonic()
+        if waiting and now - self._hunted < HUNT_SECONDS:
+            self.again(HUNT_SECONDS)
+        elif waiting:
+            self._hunted = now
+            in_vain: set[GroupRequest] = set()
+            for seeker in waiting:
+                kind = replace(seeker.request(0.0), key="", created="")
+                if seeker.group.shapes.preempts and kind not in in_vain and not self._evict_for(seeker):
+                    in_vain.add(kind)
+        self._give_way()
+
+    def _evict_for(self, seeker: Seeker) -> bool:
+        victims = self.evictions.offered(seeker.group.shapes.priority)
+        base = self.records.get(seeker.key)
+        if not victims or base is None:
+            return False
+        snapshot = self.ledger.snapshot(excluding=[seeker.key])
+        found = preempt(snapshot, seeker.request(self.runtime.clock.now()), victims, SOLVER_BUDGET)
+        if isinstance(found, Refused) or not found.victims:
+            return False
+        predecessors = self.evictions.named(found.victims)
+        after = records.claiming(base, seeker.group, found, predecessors, self.observer.stamp())
+        log.info("evicting for=%s victims=%s %s", seeker.key, ",".join(found.victims), found.reason)
+        self._reserve(seeker.key, after)
+        self.evictions.drive(after)
+        return True
+
+    def _give_way(self) -> None:
+        """Reservations of which nothing is committed give way to pods of higher priority that they keep out."""
+        for pod in self._vetoed():
+            victims = self.evictions.uncommitted(pod.spec.priority)
+            found = preempt(self.ledger.snapshot(), vetoed.request_of(pod), victims, SOLVER_BUDGET)
+            if isinstance(found, Eviction) and not found.victims:
+                self._wake(pod)
+            for key in found.victims if isinstance(found, Eviction) else ():
+                record = self.records.get(key)
+                if record is not None:
+                    why = f"pod {key_of(pod)} of priority {pod.spec.priority} needs the room, and nothing was bound yet"
+                    self.evictions.abort(record, why)
+
+    def _wake(self, pod: Pod) -> None:
+        """Have kube-scheduler try a pod again: nothing else tells it that a reservation is gone, but a change of the
+        pod itself."""
+        meta, now = pod.metadata, self.runtime.clock.now()
+        if now - seconds_of(meta.annotations.get(names.ROOM_MADE, "")) < WAKE_SECONDS:
+            return
+        change = {"metadata": {"uid": meta.uid, "annotations": {names.ROOM_MADE: time_of(now)}}}
+        try:
+            self.runtime.cluster.merge(POD, meta.namespace, meta.name, change)
+        except (NotFound, Conflict, Invalid):
+            return  # it is gone
+
+    def _vetoed(self) -> list[Pod]:
+        pods = self.observer.sources.pods.by_index(VETOED, "")
+        return sorted(pods, key=lambda pod: (-pod.spec.priority, pod.metadata.creation_timestamp, key_of(pod)))
+
+    # --- writing -----------------------------------------------------------------------------------------------------
 
     def _replace(self, seeker: Seeker) -> None:
         """Other slots for the members of a bound group that lost theirs: in its domain, all in one decision."""
@@ -135,6 +264,7 @@ class Placing:
             if isinstance(decision, Placed):
                 slots = dict(zip(sorted(seeker.lost), decision.slots, strict=True))
                 self._reserve(seeker.key, records.moved(seeker.record, slots, self.observer.stamp()))
+                self.placed(seeker.key)
                 return
         if isinstance(decision, Refused):
             if self._is_news(seeker, decision):
@@ -167,7 +297,6 @@ class Placing:
             self._read_back(after)
             raise
         self._written.pop(key, None)
-        self.placed(key)
 
     def _read_back(self, after: GroupPlacement) -> None:
         """After a write of unknown outcome: take what the API server has, if it says."""

@@ -21,6 +21,7 @@ from lws_sched.api.meta import split_key
 from lws_sched.api.quantity import InvalidQuantity
 from lws_sched.extender import life
 from lws_sched.extender.effects import Effects
+from lws_sched.extender.evictions import Evictions
 from lws_sched.extender.life import View
 from lws_sched.extender.notices import GroupNotices, Notices
 from lws_sched.extender.observer import BY_SET, Observer
@@ -45,6 +46,7 @@ class Planner:
     effects: Effects
     notices: Notices
     group_notices: GroupNotices
+    evictions: Evictions
     decided: Callable[[], None]
     """Called after records were written: somebody may be waiting for them."""
     queue: Queue = field(init=False)
@@ -60,7 +62,9 @@ class Planner:
             observer.ledger,
             observer.records,
             self.group_notices,
+            self.evictions,
             self._was_placed,
+            lambda seconds: self.queue.add_after(PLAN, seconds),
         )
         self.queue = self.runtime.queue("placements", self.reconcile, workers=4)
 
@@ -76,6 +80,10 @@ class Planner:
         """Groups that wait may fit now."""
         if self.pending:
             self.queue.add_after(PLAN, BATCH_SECONDS)
+
+    def pod_was_vetoed(self) -> None:
+        """Room may have to be made for it."""
+        self.queue.add_after(PLAN, BATCH_SECONDS)
 
     def expects(self, group: str) -> bool:
         """Whether the group's place is being decided: it is pending, or has no record yet and its set wants it."""

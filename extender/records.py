@@ -23,7 +23,7 @@ from lws_sched.api.timestamps import micro_time, seconds_of
 from lws_sched.intake.wanted import WantedGroup
 from lws_sched.kube.errors import NotFound
 from lws_sched.kube.port import Cluster, Informer
-from lws_sched.placement import Placed, PodShape, Refused
+from lws_sched.placement import Eviction, Placed, PodShape, Refused
 
 NO_POD_CAME = "no pod of the group has come within 30 s of its reservation; it is planned again when one comes"
 
@@ -116,6 +116,33 @@ def member_waiting(record: GroupPlacement, refused: Refused, stamp: Stamp) -> Gr
     """Returned members of a bound group have no slot now; the record says why."""
     status = replace(record.status, reason=refused.reason, fix=refused.fix)
     return _stamped(record, status, stamp, keep_since=True)
+
+
+def claiming(
+    record: GroupPlacement,
+    group: WantedGroup,
+    eviction: Eviction,
+    predecessors: tuple[api.Predecessor, ...],
+    stamp: Stamp,
+) -> GroupPlacement:
+    """The group waits for those who are evicted for it, and what they leave is promised to it."""
+    where = eviction.placed.domain_value or "the nodes that it gets"
+    names = ", ".join(f"{each.namespace}/{each.name}" for each in predecessors[:4])
+    more = f" and {len(predecessors) - 4} more" if len(predecessors) > 4 else ""
+    refused = Refused(
+        eviction.key, f"it waits until {names}{more}, evicted for it, have left {where}", "", eviction.proof
+    )
+    after = waiting_for(record, group, refused, stamp)
+    domain = api.Domain(key=eviction.placed.domain_key, value=eviction.placed.domain_value)
+    status = replace(after.status, predecessors=predecessors, claims=eviction.placed.slots, domain=domain)
+    return replace(after, status=status)
+
+
+def waiting_for_fewer(
+    record: GroupPlacement, predecessors: tuple[api.Predecessor, ...], stamp: Stamp
+) -> GroupPlacement:
+    """Some of those it waits for are gone; what is claimed stays claimed."""
+    return _stamped(record, replace(record.status, predecessors=predecessors), stamp, keep_since=True)
 
 
 def given_back(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:

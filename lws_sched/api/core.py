@@ -227,6 +227,20 @@ class EventRegarding(Wire, frozen=True, kw_only=True):
     uid: str = ""
 
 
+class PodDisruptionBudgetSpec(Wire, frozen=True, kw_only=True):
+    selector: LabelSelector | None = None
+
+
+class PodDisruptionBudgetStatus(Wire, frozen=True, kw_only=True):
+    disruptions_allowed: int = 0
+
+
+class PodDisruptionBudget(Wire, frozen=True, kw_only=True):
+    metadata: Meta
+    spec: PodDisruptionBudgetSpec = PodDisruptionBudgetSpec()
+    status: PodDisruptionBudgetStatus = PodDisruptionBudgetStatus()
+
+
 class Event(Wire, frozen=True, kw_only=True):
     """events.k8s.io/v1."""
 
@@ -264,6 +278,7 @@ SERVICE = Kind("", "v1", "Service", "services", Service)
 STATEFUL_SET = Kind("apps", "v1", "StatefulSet", "statefulsets", StatefulSet)
 DAEMON_SET = Kind("apps", "v1", "DaemonSet", "daemonsets", DaemonSet)
 CONTROLLER_REVISION = Kind("apps", "v1", "ControllerRevision", "controllerrevisions", ControllerRevision)
+POD_DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", PodDisruptionBudget)
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", Lease)
 EVENT = Kind("events.k8s.io", "v1", "Event", "events", Event)
 SECRET = Kind("", "v1", "Secret", "secrets", Secret)

@@ -44,6 +44,15 @@ class RefusedSlot(Wire, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class Predecessor(Wire, frozen=True, kw_only=True):
+    """Who is being evicted to make room: a whole group, by its leader's name, or a pod that is in none."""
+
+    namespace: str
+    name: str
+    uid: str = ""
+    """Of a pod, its UID; empty for a group."""
+
+
 class GroupPlacementSpec(Wire, frozen=True, kw_only=True):
     leader_worker_set: str
     group_index: int = 0
@@ -73,6 +82,11 @@ class GroupPlacementStatus(Wire, frozen=True, kw_only=True):
     """Pod name to UID of every member whose stage is committed."""
     bound: int = 0
     failed_barriers: int = 0
+    predecessors: tuple[Predecessor, ...] = ()
+    """While Waiting: whose leaving the group waits for."""
+    claims: tuple[str, ...] = ()
+    """While Waiting for predecessors: node per worker index that the group gets when they are gone. Nobody else gets
+    what they leave there."""
     refused: tuple[RefusedSlot, ...] = ()
     reason: str = ""
     fix: str = ""

@@ -36,7 +36,8 @@ def spec_of(body: dict[str, Any]) -> PodSpec:
 def member_shapes(specs: Sequence[PodSpec]) -> MemberShapes:
     """The shapes of a leader and, where there is a second spec, of a worker. Raises InvalidQuantity."""
     leader, worker = specs[0], specs[-1]
-    return MemberShapes(leader=shape_of(leader), worker=shape_of(worker), priority=leader.priority)
+    preempts = leader.preemption_policy != "Never"
+    return MemberShapes(shape_of(leader), shape_of(worker), priority=leader.priority, preempts=preempts)
 
 
 def _leader_body(lws: LeaderWorkerSet, template: Template) -> dict[str, Any]:

@@ -42,6 +42,8 @@ class MemberShapes:
     leader: PodShape
     worker: PodShape
     priority: int = 0
+    preempts: bool = True
+    """Whether others may be evicted for the group: not with preemptionPolicy Never."""
 
 
 UNKNOWN_SHAPES = MemberShapes(PodShape(), PodShape())

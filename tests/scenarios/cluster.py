@@ -7,7 +7,7 @@ objects are in one namespace. Resources are written as paths are: `pods`, `apps/
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from tests.controlplane.nodes import RACK_LABEL, rack_nodes
@@ -20,6 +20,7 @@ Condition: TypeAlias = "Callable[[Cluster], str]"
 
 PODS, NODES, EVENTS = "pods", "nodes", "events.k8s.io/v1/events"
 SETS = "leaderworkerset.x-k8s.io/v1/leaderworkersets"
+BUDGETS = "policy/v1/poddisruptionbudgets"
 RECORDS = "lws-sched.io/v1alpha1/groupplacements"
 SET_NAME = "leaderworkerset.sigs.k8s.io/name"
 GROUP_INDEX = "leaderworkerset.sigs.k8s.io/group-index"
@@ -87,6 +88,10 @@ class Cluster(ABC):
     @abstractmethod
     def start_extender(self) -> None: ...
 
+    @abstractmethod
+    def has_priority_class(self, value: int, *, never_preempts: bool = False) -> str:
+        """The name of a PriorityClass of that value."""
+
     # --- hardware ----------------------------------------------------------------------------------------------------
 
     def has_racks(self, count: int, hosts: int = 16, accelerators: int = PER_HOST, labelled: bool = True) -> None:
@@ -124,6 +129,18 @@ class Cluster(ABC):
 
     def apply(self, manifest: LeaderWorkerSet) -> None:
         self.create(SETS, manifest.body)
+
+    def protect(self, name: str, labels: Mapping[str, str]) -> None:
+        """A PodDisruptionBudget that allows no disruption."""
+        self.create(
+            BUDGETS,
+            {
+                "apiVersion": "policy/v1",
+                "kind": "PodDisruptionBudget",
+                "metadata": {"name": name},
+                "spec": {"minAvailable": "100%", "selector": {"matchLabels": dict(labels)}},
+            },
+        )
 
     def scale(self, name: str, replicas: int) -> None:
         self.merge(SETS, name, {"spec": {"replicas": replicas}})

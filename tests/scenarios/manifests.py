@@ -19,6 +19,8 @@ ACCELERATOR = "nvidia.com/gpu"
 PER_HOST = 8
 EXCLUSIVE = "leaderworkerset.sigs.k8s.io/exclusive-topology"
 REQUIRED = "lws-sched.io/required-topology"
+NEVER = "-never"
+"""How the name of a PriorityClass ends whose pods preempt nobody."""
 OUR_SCHEDULER = "lws-sched"
 Body = dict[str, Any]
 
@@ -60,6 +62,11 @@ class LeaderWorkerSet:
         changed = copy.deepcopy(self.body)
         changed["spec"]["leaderWorkerTemplate"]["restartPolicy"] = policy
         return type(self)(changed)
+
+    def priority(self, name: str) -> Self:
+        """Of the PriorityClass of that name."""
+        never = "Never" if name.endswith(NEVER) else None
+        return self._with_templates(priorityClassName=name, preemptionPolicy=never)
 
     def on_default_scheduler(self) -> Self:
         """The same manifest without our schedulerName."""
@@ -122,7 +129,12 @@ def pod_template(requests: dict[str, str]) -> Body:
 
 
 def pod(
-    name: str, accelerators: int = 0, node: str = "", scheduler: str = "", annotations: Mapping[str, str] | None = None
+    name: str,
+    accelerators: int = 0,
+    node: str = "",
+    scheduler: str = "",
+    annotations: Mapping[str, str] | None = None,
+    priority: str = "",
 ) -> Body:
     """A pod of no group. With `node` it is bound from the start."""
     spec = pod_template({ACCELERATOR: str(accelerators)} if accelerators else {"cpu": "1"})["spec"]
@@ -130,6 +142,8 @@ def pod(
         spec["nodeName"] = node
     if scheduler:
         spec["schedulerName"] = scheduler
+    if priority:
+        spec["priorityClassName"] = priority
     return {
         "apiVersion": "v1",
         "kind": "Pod",

@@ -18,6 +18,7 @@ from tests.controlplane.plane import ControlPlane
 from tests.controlplane.wait import wait_until
 from tests.invariants.log import read
 from tests.scenarios.cluster import NODES, PODS, RECORDS, SETS, WITHIN, Body, Cluster, Condition, Denied
+from tests.scenarios.manifests import NEVER
 from tests.system.product import EXTENDER, LwsSched
 
 POLL_SECONDS = 0.2
@@ -107,6 +108,19 @@ class PlaneCluster(Cluster):
 
     def watched(self) -> Iterable[Body]:
         return [dict(line) for line in read(self._log)]
+
+    def has_priority_class(self, value: int, *, never_preempts: bool = False) -> str:
+        name = f"{self.namespace}-{value}{NEVER if never_preempts else ''}"
+        policy = "Never" if never_preempts else "PreemptLowerPriority"
+        body = {
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": {"name": name},
+            "value": value,
+            "preemptionPolicy": policy,
+        }
+        self._client.create(path_of("scheduling.k8s.io/v1/priorityclasses"), body)
+        return name
 
     def crash_extender(self) -> None:
         self.faults.append(self.now())

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from lws_sched.api.core import EVENT, NODE, POD, SERVICE, STATEFUL_SET
+from lws_sched.api.core import EVENT, NODE, POD, POD_DISRUPTION_BUDGET, SERVICE, STATEFUL_SET
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.meta import Kind
 from lws_sched.api.placement import GROUP_PLACEMENT
@@ -20,6 +20,7 @@ from lws_sched.kube.errors import Forbidden, Invalid, NotFound
 from lws_sched.sim.world import NotReached, World
 from tests.scenarios.cluster import SETS, WITHIN, Body, Cluster, Condition, Denied
 from tests.scenarios.conditions import nothing_is_left_of
+from tests.scenarios.manifests import NEVER
 from tests.system.product import SCHEDULER_CONFIG
 
 CONTROLLER, EXTENDER = "controller", "extender"
@@ -27,7 +28,7 @@ NO_WAITING = extender.Options(patience=0)
 """One thread: nothing else can run while a hook waits."""
 KINDS: dict[str, Kind[Any]] = {
     f"{kind.api_version}/{kind.plural}".removeprefix("v1/"): kind
-    for kind in (POD, NODE, SERVICE, EVENT, STATEFUL_SET, LEADER_WORKER_SET, GROUP_PLACEMENT)
+    for kind in (POD, POD_DISRUPTION_BUDGET, NODE, SERVICE, EVENT, STATEFUL_SET, LEADER_WORKER_SET, GROUP_PLACEMENT)
 }
 
 
@@ -91,6 +92,11 @@ class SimCluster(Cluster):
 
     def watched(self) -> Iterable[Body]:
         return self.world.lines()
+
+    def has_priority_class(self, value: int, *, never_preempts: bool = False) -> str:
+        name = f"priority-{value}{NEVER if never_preempts else ''}"
+        self.world.server.priority_classes[name] = value
+        return name
 
     def crash_extender(self) -> None:
         self.faults.append(self.now())

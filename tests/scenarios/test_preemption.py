@@ -1,0 +1,145 @@
+"""Room for those of higher priority: whole groups leave, as few as will do, and queue again whole."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scenarios.cluster import PODS, SET_NAME, Cluster, Condition
+from tests.scenarios.conditions import (
+    all_groups_complete,
+    no_pod_is_bound,
+    pods_are_running,
+    pods_are_unbound,
+    records_are,
+    says,
+)
+from tests.scenarios.manifests import PER_HOST, lws, pod
+
+
+def has_predecessors(leader: str) -> Condition:
+    def missing(cluster: Cluster) -> str:
+        record = cluster.record(leader)
+        return "" if record and record["status"].get("predecessors") else f"{leader} waits for nobody"
+
+    return missing
+
+
+def test_a_group_of_higher_priority_takes_the_place_of_a_whole_one(cluster: Cluster) -> None:
+    high = cluster.has_priority_class(100)
+    cluster.has_racks(1, hosts=4)
+    cluster.apply(lws("batch", size=4).required())
+    cluster.eventually(all_groups_complete("batch"))
+    uids = cluster.uids("batch")
+    cluster.apply(lws("urgent", size=3).required().priority(high))
+    cluster.eventually(all_groups_complete("urgent"))
+    cluster.eventually(records_are("Waiting", ["batch-0"]))
+    cluster.always(no_pod_is_bound("batch"), seconds=2)
+    assert not set(cluster.uids("batch").values()) & set(uids.values())
+    cluster.eventually(says("batch", r"group batch-0 gives up its slots .*evicted to make room for group .*/urgent-0"))
+    cluster.delete_set("urgent")
+    cluster.eventually(all_groups_complete("batch"))
+
+
+def test_the_cheapest_groups_go_and_all_others_stay(cluster: Cluster) -> None:
+    high, low = cluster.has_priority_class(100), cluster.has_priority_class(10)
+    cluster.has_racks(3, hosts=4)
+    cluster.apply(lws("costly", replicas=1, size=4).exclusive().priority(low))
+    cluster.apply(lws("large", replicas=1, size=4).required())
+    cluster.apply(lws("small", replicas=1, size=2).required())
+    cluster.eventually(all_groups_complete("costly", "large", "small"))
+    costly, large = cluster.uids("costly"), cluster.uids("large")
+    cluster.apply(lws("urgent", size=4).required().priority(high))
+    cluster.eventually(all_groups_complete("urgent", "costly", "large"))
+    assert cluster.uids("costly") == costly
+    assert cluster.uids("large") == large
+    assert cluster.nodes_of("small") == {}.fromkeys(cluster.nodes_of("small"), "")
+
+
+def test_nobody_of_equal_priority_or_for_whom_never_preempts_is_evicted(cluster: Cluster) -> None:
+    never = cluster.has_priority_class(100, never_preempts=True)
+    cluster.has_racks(1, hosts=4)
+    cluster.apply(lws("batch", size=4).required())
+    cluster.eventually(all_groups_complete("batch"))
+    uids = cluster.uids("batch")
+    cluster.apply(lws("polite", size=2).required().priority(never))
+    cluster.apply(lws("equal", size=2).required())
+    cluster.eventually(records_are("Waiting", ["polite-0", "equal-0"]))
+    cluster.always(no_pod_is_bound("polite"), seconds=3)
+    assert cluster.uids("batch") == uids
+
+
+def test_a_group_that_a_budget_protects_goes_last(cluster: Cluster) -> None:
+    high = cluster.has_priority_class(100)
+    cluster.has_racks(2, hosts=4)
+    cluster.apply(lws("guarded", size=2).exclusive())
+    cluster.apply(lws("plain", size=4).exclusive())
+    cluster.eventually(all_groups_complete("guarded", "plain"))
+    cluster.protect("guard", {SET_NAME: "guarded"})
+    uids = cluster.uids("guarded")
+    cluster.apply(lws("urgent", size=4).required().priority(high))
+    cluster.eventually(all_groups_complete("urgent"))
+    assert cluster.uids("guarded") == uids
+
+
+def test_pods_of_no_group_go_too_but_never_a_part_of_a_group(cluster: Cluster) -> None:
+    high = cluster.has_priority_class(100)
+    cluster.has_racks(2, hosts=4)
+    cluster.apply(lws("whole", size=3).required())
+    cluster.eventually(all_groups_complete("whole"))
+    [rack] = cluster.racks_of("whole")["whole-0"]
+    number = [*cluster.racks()].index(rack)
+    fillers = cluster.fill(slice(1 - number, 2 - number), hosts=2)
+    cluster.eventually(pods_are_running(fillers))
+    uids = cluster.uids("whole")
+    cluster.apply(lws("urgent", size=4).required().priority(high))
+    cluster.eventually(all_groups_complete("urgent"))
+    assert cluster.uids("whole") == uids
+    assert not {each["metadata"]["name"] for each in cluster.all(PODS)} & set(fillers)
+
+
+@pytest.mark.parametrize("moment", ["the decision", "the eviction"])
+def test_an_extender_that_dies_between_decision_and_place_finishes_it_when_it_is_back(
+    cluster: Cluster, moment: str
+) -> None:
+    high = cluster.has_priority_class(100)
+    cluster.has_racks(1, hosts=4)
+    cluster.apply(lws("batch", replicas=2, size=2).required())
+    cluster.eventually(all_groups_complete("batch"))
+    cluster.apply(lws("urgent", size=4).required().priority(high))
+    if moment == "the decision":
+        cluster.eventually(has_predecessors("urgent-0"))
+    else:
+        cluster.eventually(records_are("Aborting", ["batch-0", "batch-1"]))
+    cluster.crash_extender()
+    cluster.start_extender()
+    cluster.eventually(all_groups_complete("urgent"))
+    cluster.eventually(records_are("Waiting", ["batch-0", "batch-1"]))
+    assert no_pod_is_bound("batch")(cluster) == ""
+    cluster.delete_set("urgent")
+    cluster.eventually(all_groups_complete("batch"))
+
+
+def test_what_the_evicted_leave_goes_to_nobody_else(cluster: Cluster) -> None:
+    """Small groups and pods wait for every host that the evicted group leaves; all of them go to the one it is for."""
+    high = cluster.has_priority_class(100)
+    cluster.has_racks(1, hosts=4)
+    cluster.apply(lws("batch", size=4).required())
+    cluster.eventually(all_groups_complete("batch"))
+    rivals = [f"rival-{number}" for number in range(3)]
+    cluster.create_all(PODS, [pod(name, accelerators=PER_HOST) for name in rivals])
+    cluster.apply(lws("small", replicas=3, size=1))
+    cluster.eventually(records_are("Waiting", ["small-0", "small-1", "small-2"]))
+    cluster.apply(lws("urgent", size=4).required().priority(high))
+    cluster.eventually(all_groups_complete("urgent"))
+    cluster.always(pods_are_unbound(rivals), seconds=1)
+    assert no_pod_is_bound("small")(cluster) == ""
+    cluster.delete_set("urgent")
+    cluster.eventually(some_are_bound(4))
+
+
+def some_are_bound(count: int) -> Condition:
+    def missing(cluster: Cluster) -> str:
+        bound = [each for each in cluster.all(PODS) if each["spec"].get("nodeName")]
+        return "" if len(bound) == count else f"{len(bound)} pods are bound, not {count}"
+
+    return missing
