@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.scenarios.cluster import RECORDS, Cluster, Condition
-from tests.scenarios.conditions import all_groups_complete, nothing_is_left_of, records_are, says
+from tests.scenarios.conditions import all_groups_complete, nothing_is_left_of, pods_are_running, records_are, says
 from tests.scenarios.manifests import lws
 
 ALL_RACKS = slice(None)
@@ -32,8 +32,8 @@ def test_a_large_group_is_not_starved_by_a_stream_of_small_ones(cluster: Cluster
 
 def test_others_use_what_the_head_does_not_hold_and_are_told_what_it_does(cluster: Cluster) -> None:
     cluster.has_racks(2, hosts=4)
-    cluster.fill(slice(0, 1), hosts=1)
-    cluster.fill(slice(1, 2), hosts=2)
+    fillers = cluster.fill(slice(0, 1), hosts=1) + cluster.fill(slice(1, 2), hosts=2)
+    cluster.eventually(pods_are_running(fillers))
     cluster.apply(lws("head", size=4).required())
     cluster.eventually(says("head", r"^group head-0 waits: .* is kept free for it"))
     cluster.apply(lws("backfill", replicas=3, size=1))
@@ -48,7 +48,7 @@ def test_others_use_what_the_head_does_not_hold_and_are_told_what_it_does(cluste
 
 def test_a_group_that_fits_nowhere_holds_nothing(cluster: Cluster) -> None:
     cluster.has_racks(1, hosts=4)
-    cluster.fill(ALL_RACKS, hosts=1)
+    cluster.eventually(pods_are_running(cluster.fill(ALL_RACKS, hosts=1)))
     cluster.apply(lws("giant", size=5).required())
     cluster.eventually(records_are("Waiting", ["giant-0"]))
     cluster.apply(lws("small", replicas=3, size=1))
