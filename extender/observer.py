@@ -14,7 +14,7 @@ from lws_sched.api.core import Pod, StatefulSet
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import split_key
 from lws_sched.api.placement import GroupPlacement
-from lws_sched.api.timestamps import time_of
+from lws_sched.api.timestamps import micro_time, seconds_of
 from lws_sched.core import revision
 from lws_sched.extender import life
 from lws_sched.extender.barrier import Barrier
@@ -112,9 +112,10 @@ class Observer:
         """When the group began to want a place, RFC 3339: its record tells; of groups that have none yet, those of a
         new set are as old as the set, and those that a set has grown by are the youngest of all."""
         if record is not None and record.metadata.creation_timestamp:
-            return record.metadata.creation_timestamp
+            return micro_time(seconds_of(record.metadata.creation_timestamp))
         siblings = self.sources.records.by_index(BY_SET, f"{group.namespace}/{group.set_name}")
-        return time_of(self.runtime.clock.now()) if siblings else group.created
+        # The API server's times are whole seconds: of one second, those with a record came first.
+        return micro_time(self.runtime.clock.now() if siblings else seconds_of(group.created) + 0.999999)
 
     def _set_of(self, group: str) -> tuple[LeaderWorkerSet, int] | None:
         """The LeaderWorkerSet that wants this group, and the group's index."""
