@@ -112,7 +112,9 @@ class Observer:
         """When the group began to want a place, RFC 3339: its record tells; of groups that have none yet, those of a
         new set are as old as the set, and those that a set has grown by are the youngest of all."""
         if record is not None and record.metadata.creation_timestamp:
-            return micro_time(seconds_of(record.metadata.creation_timestamp))
+            created, waits = seconds_of(record.metadata.creation_timestamp), seconds_of(record.status.since)
+            is_first = record.status.state == api.WAITING and int(waits) == int(created)
+            return micro_time(waits if is_first else created)
         siblings = self.sources.records.by_index(BY_SET, f"{group.namespace}/{group.set_name}")
         # The API server's times are whole seconds: of one second, those with a record came first.
         return micro_time(self.runtime.clock.now() if siblings else seconds_of(group.created) + 0.999999)
