@@ -50,7 +50,7 @@ class GroupReconciler:
         lost = self.lost.of(key)
         snapshot = self._snapshot(key, lost)
         again = None if snapshot is None else self._carry_out(snapshot)
-        self.lost.settle(key, lost)
+        self.lost.settle(lost)
         return again
 
     def _carry_out(self, snapshot: GroupSnapshot) -> float | None:
