@@ -23,6 +23,9 @@ from lws_sched.core.applied import WHOLE_STATEFUL_SET, WholeStatefulSet, has_dri
 from lws_sched.core.ownership import is_controlled_by
 from lws_sched.core.restart_budget import Decision, Record
 
+COLLECTED_SECONDS = 5.0
+"""How long pods whose StatefulSet is gone are waited for that nobody has begun to delete: where no garbage collector
+runs, nobody will."""
 _REVISION_SECONDS = 1.0
 _NODE_SECONDS = 10.0
 
@@ -45,6 +48,8 @@ class GroupSnapshot:
     """The service that carries the leader's name."""
     node: Node | None
     """The leader's node; read only where `follows_leader` says so."""
+    waited: float = 0.0
+    """Seconds since leftovers were first seen."""
     leader_set: WholeStatefulSet | None = None
     edited: WholeStatefulSet | None = None
     """The worker StatefulSet as the API server has it; read only where its spec was written since it was created."""
@@ -54,6 +59,15 @@ class GroupSnapshot:
         """The worker StatefulSet of this very leader."""
         found = self.worker_set
         return found if found is not None and is_controlled_by(found.metadata, self.leader.metadata) else None
+
+    @property
+    def leftovers(self) -> list[Pod]:
+        """Pods of an earlier incarnation that bear the workers' names, where no StatefulSet does. Pods without an owner
+        would be adopted."""
+        if self.worker_set is not None:
+            return []
+        leader = self.leader.metadata
+        return [pod for pod in self.pods if pod.metadata.uid != leader.uid and pod.metadata.controller is not None]
 
     @property
     def index(self) -> str:
@@ -154,8 +168,12 @@ def _workers(snapshot: GroupSnapshot) -> Plan:
     if snapshot.revision is None:
         return Plan(again=_REVISION_SECONDS)
     at_revision = revision.restored(lws, snapshot.revision)
-    if at_revision.spec.leader_worker_template.size <= 1 or _has_leftovers(snapshot):
+    if at_revision.spec.leader_worker_template.size <= 1:
         return Plan()
+    if snapshot.leftovers:
+        left = COLLECTED_SECONDS - snapshot.waited
+        if left > 0 or any(pod.metadata.deletion_timestamp for pod in snapshot.leftovers):
+            return Plan(again=left if left > 0 else None)
     if lws.spec.startup_policy == LEADER_READY and not group.has_ready_condition(leader):
         return Plan()
     topology = follows_leader(lws, leader)
@@ -220,12 +238,6 @@ def _no_domain(leader: Pod, topology: str) -> Plan:
         f"has no label {topology}; label the node or change {names.EXCLUSIVE_TOPOLOGY}"
     )
     return Plan(notes=_warning(text).notes, again=_NODE_SECONDS)
-
-
-def _has_leftovers(snapshot: GroupSnapshot) -> bool:
-    """Whether pods of an earlier incarnation still bear the workers' names. Pods without an owner would be adopted."""
-    leader = snapshot.leader.metadata
-    return any(pod.metadata.uid != leader.uid and pod.metadata.controller is not None for pod in snapshot.pods)
 
 
 def _warning(text: str) -> Plan:

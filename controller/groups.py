@@ -6,6 +6,7 @@ server: deleting a running group on the word of a watch that lags would be a fai
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from lws_sched.api import names
@@ -45,6 +46,8 @@ class GroupReconciler:
     lost: LostPods
     _inspected: dict[str, int] = field(default_factory=dict)
     """The generation at which a worker StatefulSet, by UID, was last compared whole."""
+    _leftover_since: dict[str, float] = field(default_factory=dict)
+    """When leftovers of a group were first seen (monotonic seconds)."""
 
     def reconcile(self, key: str) -> float | None:
         lost = self.lost.of(key)
@@ -114,16 +117,18 @@ class GroupReconciler:
         watches, (namespace, name) = self.watches, split_key(key)
         leader = watches.pods.get(namespace, name)
         if leader is None or not is_leader(leader):
+            self._leftover_since.pop(key, None)
             return None
         lws = watches.sets.get(*split_key(set_key(leader.metadata)))
         if lws is None or lws.metadata.deletion_timestamp:
             return None
         stored = revision.owned(watches.revisions_of_set(set_key(leader.metadata)), lws)
-        return GroupSnapshot(
+        pods = watches.pods_of_group(key)
+        snapshot = GroupSnapshot(
             lws=lws,
             leader=leader,
-            worker_set=watches.worker_sets.get(namespace, name),
-            pods=watches.pods_of_group(key),
+            worker_set=watches.worker_sets.get(namespace, name) or self._hidden_workers(leader, pods),
+            pods=pods,
             lost=lost,
             revision=revision.find(stored, leader.metadata.labels.get(names.REVISION, "")),
             service=watches.services.get(namespace, name),
@@ -131,6 +136,18 @@ class GroupReconciler:
             leader_set=watches.leader_sets.get(*split_key(set_key(leader.metadata))),
             edited=self._edited(watches.worker_sets.get(namespace, name)),
         )
+        if not snapshot.leftovers:
+            self._leftover_since.pop(key, None)
+            return snapshot
+        now = self.clock.monotonic()
+        return replace(snapshot, waited=now - self._leftover_since.setdefault(key, now))
+
+    def _hidden_workers(self, leader: Pod, pods: Sequence[Pod]) -> StatefulSet | None:
+        """The StatefulSet of workers that stand although our watch knows none: it shows only labelled ones."""
+        mine = leader.metadata.uid
+        if any(pod.metadata.uid != mine and not pod.metadata.deletion_timestamp for pod in pods):
+            return self._live_workers(leader)
+        return None
 
     def _edited(self, workers: StatefulSet | None) -> WholeStatefulSet | None:
         """The workers' whole StatefulSet where its spec was changed and not looked at since: nobody but us should."""

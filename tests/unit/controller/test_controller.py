@@ -16,7 +16,7 @@ from tests.unit.controller.tiny import TinyCluster, only
 
 
 # --- what is created -------------------------------------------------------------------------------------------------
-def test_a_new_set_gets_its_revision_leader_set_service_andstatus_of() -> None:
+def test_a_new_set_gets_its_revision_leader_set_service_and_status() -> None:
     scene = Scene()
     assert scene.cluster.names(CONTROLLER_REVISION) == [f"{SET}-{KEY}-1"]
     leader_set = scene.leader_set
@@ -111,6 +111,18 @@ def test_exclusive_workers_follow_their_leader_to_its_domain() -> None:
     assert template["metadata"]["annotations"][names.EXCLUSIVE_TOPOLOGY] == "rack"
 
 
+def test_an_empty_topology_is_none_asked_for() -> None:
+    scene = Scene(annotations={names.EXCLUSIVE_TOPOLOGY: ""})
+    scene.leader(0)
+    assert "nodeSelector" not in scene.cluster.named(STATEFUL_SET, f"{SET}-0")["spec"]["template"]["spec"]
+
+
+def test_a_group_may_have_256_members() -> None:
+    scene = Scene(template={"size": 256})
+    scene.leader(0)
+    assert scene.cluster.named(STATEFUL_SET, f"{SET}-0")["spec"]["replicas"] == 255
+
+
 def test_exclusive_workers_of_lws_sched_do_not_wait() -> None:
     scene = Scene(annotations={names.EXCLUSIVE_TOPOLOGY: "rack"})
     scene.leader(0, schedulerName=names.SCHEDULER)
@@ -133,6 +145,21 @@ def test_workers_are_not_created_while_pods_of_their_names_are_left() -> None:
     scene.leader(0)
     assert scene.cluster.names(STATEFUL_SET) == [SET]
     scene.cluster.remove(POD, f"{SET}-0-1")
+    scene.runtime.settle()
+    assert scene.cluster.names(STATEFUL_SET) == [SET, f"{SET}-0"]
+
+
+def test_pods_that_nobody_deletes_are_not_waited_for_for_ever() -> None:
+    """Where no garbage collector runs, as in many suites for this API."""
+    scene = Scene()
+    scene.leader(0)
+    scene.worker(f"{SET}-0-1")
+    scene.cluster.remove(STATEFUL_SET, f"{SET}-0")
+    scene.runtime.settle()
+    assert scene.cluster.names(STATEFUL_SET) == [SET]
+    assert scene.runtime.queues["groups"].waiting[f"default/{SET}-0"] == 5.0
+    scene.cluster.uptime += 5.0
+    scene.runtime.queues["groups"].add(f"default/{SET}-0")
     scene.runtime.settle()
     assert scene.cluster.names(STATEFUL_SET) == [SET, f"{SET}-0"]
 
@@ -301,6 +328,26 @@ def test_a_group_below_the_partition_comes_back_at_its_old_revision() -> None:
     assert workers["spec"]["template"]["metadata"]["annotations"][names.SIZE] == "2"
     assert workers["spec"]["template"]["spec"]["containers"][0]["image"] != "new"
     assert workers["metadata"]["labels"][names.REVISION] == KEY
+
+
+def test_a_leader_that_is_given_another_revision_in_place_gets_workers_of_it() -> None:
+    """Suites without a StatefulSet controller relabel a leader and delete its workers to play its replacement."""
+    scene = Scene(replicas=1)
+    scene.leader(0)
+    scene.become_ready(0)
+    scene.edit(template={"size": 4})
+    key = scene.leader_set["metadata"]["labels"][names.REVISION]
+    leader = deepcopy(scene.cluster.named(POD, f"{SET}-0"))
+    leader["metadata"]["labels"][names.REVISION] = key
+    scene.cluster.put(POD, leader)
+    scene.runtime.settle()
+    assert scene.cluster.named(STATEFUL_SET, f"{SET}-0")["metadata"]["labels"][names.REVISION] == KEY
+    scene.cluster.remove(STATEFUL_SET, f"{SET}-0")
+    scene.runtime.settle()
+    workers = scene.cluster.named(STATEFUL_SET, f"{SET}-0")
+    assert (workers["metadata"]["labels"][names.REVISION], workers["spec"]["replicas"]) == (key, 3)
+    scene.become_ready(0)
+    assert scene.conditions() == {"Progressing": "False", "Available": "True", "UpdateInProgress": "False"}
 
 
 def test_surge_groups_come_first_and_are_given_back_last() -> None:

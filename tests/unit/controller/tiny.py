@@ -32,7 +32,7 @@ class TinyClock:
         return self._cluster.now
 
     def monotonic(self) -> float:
-        return 0.0
+        return self._cluster.uptime
 
 
 class TinyCluster:
@@ -43,7 +43,7 @@ class TinyCluster:
         self.writes: list[str] = []
         self.refuse: dict[str, ApiError] = {}
         """The next write of that record is refused with this error."""
-        self.now = NOW
+        self.now, self.uptime = NOW, 0.0
         self._version = 0
 
     # --- what a test does --------------------------------------------------------------------------------------------

@@ -24,6 +24,11 @@ def _group(
     return pod, workers(pod, ready=ready) if made else None
 
 
+def _leaving(index: int) -> tuple[Pod, StatefulSet | None]:
+    pod = leader(index, deletion_timestamp=NOON)
+    return pod, workers(pod)
+
+
 def _seen(lws: LeaderWorkerSet, *groups: tuple[Pod, StatefulSet | None]) -> Observation:
     found: Mapping[int, Group] = {
         int(pod.metadata.name.rpartition("-")[2]): observed(lws, pod, made) for pod, made in groups
@@ -48,6 +53,7 @@ def _truths(lws: LeaderWorkerSet) -> dict[str, str]:
         pytest.param(1, [_group(0, ready=False)], {"Progressing": "True"}, id="not ready"),
         pytest.param(1, [_group(0)], {"Available": "True"}, id="ready"),
         pytest.param(2, [_group(0)], {"Progressing": "True"}, id="one of two ready"),
+        pytest.param(1, [_leaving(0)], {"Progressing": "True"}, id="a leader about to go is not ready"),
         pytest.param(
             2, [_group(0, revision="old"), _group(1)], {"UpdateInProgress": "True", "Progressing": "True"},
             id="one of two at the old revision",

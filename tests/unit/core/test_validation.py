@@ -70,6 +70,10 @@ def _scheduled(leader: str, worker: str) -> LeaderWorkerSet:
             f"{ROLLING}.partition: Invalid value: -1: must be greater than",
         ),
         (_subgroups(-1), f"{SUBGROUP}: Invalid value: -1: subGroupSize must be equal or greater than 1"),
+        (
+            sample(template={"subGroupPolicy": {}}),
+            f"{SUBGROUP}: Invalid value: 0: subGroupSize must be equal or greater",
+        ),
         (_subgroups(3, of=5), "size or size - 1 must be divisible by subGroupSize"),
         (_subgroups(5), "subGroupSize cannot be larger than size"),
         (_subgroups(2, type="LeaderExcluded"), "size-1 must be divisible by subGroupSize when using LeaderExcluded"),
