@@ -24,6 +24,7 @@ from lws_sched.api.core import (
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import Meta, Object, key_of
 from lws_sched.controller.lost import LostPods
+from lws_sched.core import group
 from lws_sched.core.applied import WHOLE_STATEFUL_SET, WholeStatefulSet
 from lws_sched.kube.port import Change, Informer, Queue, Runtime
 
@@ -124,7 +125,7 @@ class Subscriptions:
 
     def start(self) -> None:
         self.watches.sets.subscribe(self._set_changed)
-        self.watches.leader_sets.subscribe(lambda change: self.sets.add(set_key(change.latest.metadata)))
+        self.watches.leader_sets.subscribe(self._leaders_changed)
         self.watches.worker_sets.subscribe(self._workers_changed)
         self.watches.pods.subscribe(self._pod_changed)
         self.watches.services.subscribe(self._service_changed)
@@ -143,16 +144,26 @@ class Subscriptions:
             for leader in self.watches.leaders_of_set(key):
                 self.groups.add(key_of(leader))
 
+    def _leaders_changed(self, change: Change[WholeStatefulSet]) -> None:
+        """How many of its leaders are ready is read from the leaders."""
+        if change.old is None or change.new is None or _what_is_applied(change.old) != _what_is_applied(change.new):
+            self.sets.add(set_key(change.latest.metadata))
+
     def _workers_changed(self, change: Change[StatefulSet]) -> None:
-        """The set counts its ready groups; the group may have lost its workers, or may have them now."""
-        self.sets.add(set_key(change.latest.metadata))
-        self.groups.add(key_of(change.latest))
+        """The set counts its ready groups; the group may have lost its workers, or may have them now. That one worker
+        of many is ready concerns neither."""
+        old, new = change.old, change.new
+        is_edited = old is None or new is None or _identity(old.metadata) != _identity(new.metadata)
+        if is_edited:
+            self.groups.add(key_of(change.latest))
+        if is_edited or (old and new and group.is_available(old) != group.is_available(new)):
+            self.sets.add(set_key(change.latest.metadata))
 
     def _pod_changed(self, change: Change[Pod]) -> None:
         pod = change.latest
         if change.old is not None and change.new is not None and _what_matters(change.old) == _what_matters(change.new):
             return
-        if is_leader(pod):
+        if is_leader(pod) and _what_a_set_counts(change.old) != _what_a_set_counts(change.new):
             self.sets.add(set_key(pod.metadata))
         if change.new is None:
             self.lost.add(group_key(pod), pod)
@@ -168,16 +179,35 @@ class Subscriptions:
 
 
 def _what_matters(pod: Pod) -> tuple[object, ...]:
-    """What a group or its set is decided from. Where a member stands matters only to workers that follow their leader,
-    and lws-sched's do not: a binding, the most frequent change of all, then concerns nobody here."""
+    """What a group or its set is decided from. Whether a worker is ready concerns its StatefulSet alone. Where a member
+    stands matters only to workers that follow their leader, and lws-sched's do not: a binding, the most frequent change
+    of all, then concerns nobody here."""
     meta, status = pod.metadata, pod.status
     restarts = [each.restart_count for each in (*status.init_container_statuses, *status.container_statuses)]
-    is_ready = [each.status for each in status.conditions if each.type == "Ready"]
+    is_ready = is_leader(pod) and group.has_ready_condition(pod)
     node = "" if pod.spec.scheduler_name == names.SCHEDULER else pod.spec.node_name
     return (
         *(meta.uid, meta.deletion_timestamp, meta.labels, meta.annotations, meta.owner_references),
         *(status.phase, restarts, is_ready, node),
     )
+
+
+def _identity(meta: Meta) -> tuple[object, ...]:
+    """What of an object others write only when they mean it: not its status."""
+    return meta.uid, meta.generation, meta.deletion_timestamp, meta.labels, meta.owner_references
+
+
+def _what_is_applied(leaders: WholeStatefulSet) -> tuple[object, ...]:
+    meta = leaders.metadata
+    return _identity(meta), meta.annotations, leaders.status.replicas
+
+
+def _what_a_set_counts(leader: Pod | None) -> tuple[object, ...] | None:
+    """What a set's rollout and status are decided from, of a leader."""
+    if leader is None:
+        return None
+    meta = leader.metadata
+    return meta.uid, meta.deletion_timestamp, meta.labels, meta.annotations, group.is_ready(leader)
 
 
 def _is_edited(old: LeaderWorkerSet, new: LeaderWorkerSet) -> bool:

@@ -16,32 +16,35 @@ from lws_sched.core.ownership import is_controlled_by
 
 @dataclass(frozen=True)
 class Group:
-    """A leader pod that exists, with its workers where it has any."""
+    """A leader pod that exists, with its workers where it has any. Sets of thousands are looked at often: what is asked
+    of every group is worked out once."""
 
     leader: Pod
-    workers: StatefulSet | None
-    size: int
-    """Members of the group at the leader's revision, the leader included."""
-
-    @property
-    def is_ready(self) -> bool:
-        """Leader running, ready and not going away; all workers available and of one template."""
-        return is_ready(self.leader) and (self.size == 1 or (self.workers is not None and _is_available(self.workers)))
+    is_ready: bool
+    """Leader running, ready and not going away; all workers available and of one template."""
+    is_whole: bool
+    """All that the group consists of exists, at whatever revision."""
+    revisions: frozenset[str]
+    """What its members are made from."""
 
     def is_updated(self, revision_key: str) -> bool:
         """All members are made from the given revision."""
-        return not self.is_outdated(revision_key) and (self.size == 1 or self.workers is not None)
+        return self.is_whole and not self.is_outdated(revision_key)
 
     def is_outdated(self, revision_key: str) -> bool:
         """Some member that exists is made from another revision."""
-        made = [self.leader.metadata, *([] if self.workers is None else [self.workers.metadata])]
-        return any(meta.labels.get(names.REVISION) != revision_key for meta in made)
+        return len(self.revisions) > 1 or revision_key not in self.revisions
 
 
 def observed(lws: LeaderWorkerSet, leader: Pod, workers: StatefulSet | None) -> Group:
     """The group of a leader pod; `workers` is whatever StatefulSet carries its name."""
     mine = workers if workers is not None and is_controlled_by(workers.metadata, leader.metadata) else None
-    return Group(leader=leader, workers=mine, size=size_of(leader, lws))
+    is_alone = size_of(leader, lws) == 1
+    made = {leader.metadata.labels.get(names.REVISION, "")}
+    if mine is not None:
+        made.add(mine.metadata.labels.get(names.REVISION, ""))
+    are_ready = is_ready(leader) and (is_alone or (mine is not None and is_available(mine)))
+    return Group(leader, is_ready=are_ready, is_whole=is_alone or mine is not None, revisions=frozenset(made))
 
 
 def size_of(member: Pod, lws: LeaderWorkerSet) -> int:
@@ -65,6 +68,7 @@ def has_ready_condition(pod: Pod) -> bool:
     return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions)
 
 
-def _is_available(workers: StatefulSet) -> bool:
+def is_available(workers: StatefulSet) -> bool:
+    """Whether all workers are there and ready, and none is about to be replaced."""
     status = workers.status
     return workers.spec.replicas == status.available_replicas and status.current_revision == status.update_revision
