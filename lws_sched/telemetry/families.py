@@ -117,7 +117,12 @@ STAGE_SECONDS = Family(
     ("stage",),
     SLOW,
 )
-WAITING = Family("lws_sched_waiting_groups", GAUGE, "Groups without a place, by how sure that is", ("reason",))
+WAITING = Family(
+    "lws_sched_waiting_groups",
+    GAUGE,
+    "Groups without a place: infeasible or undecided by proof, or pending for another reason",
+    ("reason",),
+)
 PLACEMENTS = Family("lws_sched_placements", GAUGE, "GroupPlacements by state", ("state",))
 COMMIT_SECONDS = Family("lws_sched_time_to_commit_seconds", HISTOGRAM, "From a group's record to its commit", (), SLOW)
 VERB_SECONDS = Family(

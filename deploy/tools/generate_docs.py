@@ -1,0 +1,134 @@
+"""Writes docs/configuration.md and docs/metrics.md from the code: `python -m deploy.tools.generate_docs`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from lws_sched.cli.config import (
+    API_VERSIONS,
+    FLAGS,
+    Common,
+    Configuration,
+    ExtenderConfiguration,
+    GangSchedulingManagement,
+    Section,
+)
+from lws_sched.telemetry import families
+from lws_sched.telemetry.families import HISTOGRAM, Family
+
+DOCS = Path(__file__).parents[2] / "docs"
+MARK = "<!-- Written by deploy/tools/generate_docs.py. Do not edit. -->\n"
+
+CONFIGURATION = """\
+# Configuration of the controller and the extender
+
+```console
+$ lws-sched controller --config lws.yaml
+$ lws-sched extender --config extender.yaml
+```
+
+The controller reads the `Configuration` of the LeaderWorkerSet project: a ConfigMap written for that works unchanged. The
+extender reads an `ExtenderConfiguration`. Both may be left out; a section given in part keeps the defaults of the rest.
+A flag overrides the file where it is given. A file that cannot be used ends the program with one sentence:
+
+```text
+lws-controller cannot start: lws.yaml: line 4: webhook.prot: there is no such field; see docs/configuration.md
+```
+
+Not taken over from the LeaderWorkerSet project: the `zap` flags (use `--log-level`), and `ENABLE_WEBHOOKS`, without which
+no pod would learn its place in its group. `clientConnection` limits nothing unless it is set: the API server's priority
+and fairness does.
+
+## Certificates
+
+By default the webhooks' certificate is made by the programs themselves. It is kept in a Secret, which all replicas of a
+program share; the leader keeps the webhook configurations and their `caBundle` right. When two thirds of its year are
+over, the next certificate is made, its authority is trusted beside the old one for five minutes, and only then is it
+served. `/readyz` answers 503 with the reason until the certificate is served and the API server trusts it.
+
+To bring your own, for example with cert-manager, turn `internalCertManagement.enable` off and mount the Secret (`tls.crt`,
+`tls.key`) at `webhook.certDir`. Changed files are served within five seconds. The webhook configurations are then yours:
+`deploy/webhooks` has them, with cert-manager's annotation to fill in the `caBundle`.
+"""
+
+METRICS = """\
+# Metrics
+
+Both programs serve `/metrics` over TLS (`--metrics-bind-address`, `:8443`) to callers whose token may GET the
+nonResourceURL `/metrics`; the ClusterRole `lws-sched-metrics` allows it. In Prometheus' text format or, where the scraper
+asks for it, OpenMetrics. `process_*` and `python_info` come with it.
+
+Every replica serves its own: counters of work (queues, decisions, restarts) move on the leader alone, gauges of what
+there is (sets, groups, placements) are the same everywhere, so take their maximum, not their sum.
+"""
+
+
+def configuration() -> str:
+    parts = [MARK, CONFIGURATION]
+    for kind, whose in ((Configuration, "controller"), (ExtenderConfiguration, "extender")):
+        parts.append(f"\n## The {whose}'s fields\n\n")
+        parts.append(f"`apiVersion: {API_VERSIONS[kind]}`, `kind: {kind.__name__}`.\n\n")
+        parts.append("| field | default | meaning |\n|---|---|---|\n")
+        parts.extend(f"| `{path}` | {_shown(default)} | {text} |\n" for path, default, text in _fields(kind))
+    parts.append("\n## Flags\n\n| flag | field |\n|---|---|\n")
+    parts.extend(f"| `{flag.name}` | `{flag.path}` |\n" for flag in FLAGS)
+    parts.append("| `--bind-address` (extender) | `verbs.bindAddress` |\n")
+    parts.append("| `--webhook-bind-address` | `webhook.host`, `webhook.port` |\n")
+    parts.append(
+        "\nBeside these: `--config`, `--kubeconfig`, `--log-level`, and `--namespace`, which wins over the pod's own "
+        "namespace and `leaderElection.resourceNamespace`.\n"
+    )
+    return "".join(parts)
+
+
+def metrics() -> str:
+    found = sorted((each for each in vars(families).values() if isinstance(each, Family)), key=lambda each: each.name)
+    lines = [f"| `{each.name}` | {each.kind} | {_labels(each)} | {_text(each.help)} |\n" for each in found]
+    unit = "\nTimes are seconds. Bounds of the histograms: " + "; ".join(
+        f"`{', '.join(f'{bound:g}' for bound in buckets)}` for {_names(found, buckets)}"
+        for buckets in (families.QUICK, families.SLOW)
+    )
+    return "".join([MARK, METRICS, "\n| metric | type | labels | meaning |\n|---|---|---|---|\n", *lines, unit, ".\n"])
+
+
+def _fields(kind: type[Common]) -> Iterator[tuple[str, Any, str]]:
+    for section in msgspec.structs.fields(kind):
+        default = section.default if isinstance(section.default, Section) else None
+        if section.default is None:
+            default = GangSchedulingManagement()
+        if default is None:
+            continue
+        for field in msgspec.structs.fields(type(default)):
+            (meta,) = field.type.__metadata__
+            yield f"{section.encode_name}.{field.encode_name}", getattr(default, field.name), meta.description
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return f"`{default}`" if default not in ("", ()) else ""
+
+
+def _labels(family: Family) -> str:
+    return ", ".join(f"`{label}`" for label in family.labels)
+
+
+def _text(words: str) -> str:
+    return words.replace("<", "&lt;")
+
+
+def _names(found: list[Family], buckets: tuple[float, ...]) -> str:
+    return ", ".join(f"`{each.name}`" for each in found if each.kind == HISTOGRAM and each.buckets == buckets)
+
+
+def main() -> None:
+    (DOCS / "configuration.md").write_text(configuration())
+    (DOCS / "metrics.md").write_text(metrics())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import re
+
+from deploy.tools import generate_docs
+from lws_sched.cli.config import Configuration
+from lws_sched.cli.config_file import read
+
+
+def test_the_reference_pages_are_what_the_code_says() -> None:
+    """`python -m deploy.tools.generate_docs` writes them anew."""
+    assert (generate_docs.DOCS / "configuration.md").read_text() == generate_docs.configuration()
+    assert (generate_docs.DOCS / "metrics.md").read_text() == generate_docs.metrics()
+
+
+def test_every_default_that_the_page_tells_can_be_written_into_a_file() -> None:
+    page = generate_docs.configuration().partition("## The extender's fields")[0]
+    fields = re.findall(r"^\| `([\w.]+)` \| `([^`]+)` \|", page, re.MULTILINE)
+    lines = {"apiVersion": "config.lws.x-k8s.io/v1alpha1", "kind": "Configuration"}
+    sections: dict[str, list[str]] = {}
+    for path, default in fields:
+        section, _, name = path.partition(".")
+        sections.setdefault(section, []).append(f"  {name}: {default if default != '0.0' else 0}\n")
+    text = "".join(f"{key}: {value}\n" for key, value in lines.items())
+    text += "".join(f"{section}:\n{''.join(rows)}" for section, rows in sections.items())
+
+    assert len(fields) > 15
+    assert read(Configuration, text, "page", {}) == read(Configuration, "", "page", {})
