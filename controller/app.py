@@ -25,6 +25,8 @@ class Options:
 
     workers: int = 4
     """Reconciliations side by side, per queue."""
+    gang_provider: str = ""
+    """`volcano`, or none."""
 
 
 @dataclass(frozen=True)
@@ -51,4 +53,10 @@ def build(runtime: Runtime, options: Options) -> App:
         lost=lost,
     )
     subscriptions.start()
-    return App(hooks=hooks())
+    if not options.gang_provider:
+        return App(hooks=hooks())
+    # Imported where it is asked for: it brings placement's arithmetic into the process.
+    from lws_sched.controller import volcano
+
+    volcano.start(runtime, watches, effects)
+    return App(hooks=hooks(volcano.with_group_name))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+
 import msgspec
 
 from lws_sched.admission.hook import ALLOWED, Hook, JsonObject, Request, Verdict, changed, denied
@@ -10,11 +13,13 @@ from lws_sched.api.core import POD
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.core import defaulting, member, validation
 
+Finish = Callable[[JsonObject], JsonObject]
 _MEMBERS = {"matchExpressions": [{"key": names.SET_NAME, "operator": "Exists"}]}
 
 
-def hooks() -> tuple[Hook, ...]:
-    """Under the names and paths that manifests for this API register."""
+def hooks(finished: Finish = lambda pod: pod) -> tuple[Hook, ...]:
+    """Under the names and paths that manifests for this API register. `finished` is what a gang provider adds to a
+    member's pod."""
     return (
         Hook(
             name="mleaderworkerset.kb.io",
@@ -30,7 +35,7 @@ def hooks() -> tuple[Hook, ...]:
             kind=POD,
             operations=("CREATE",),
             mutating=True,
-            decide=mutate_pod,
+            decide=functools.partial(mutate_pod, finished=finished),
             selector=_MEMBERS,
         ),
         Hook(
@@ -40,6 +45,18 @@ def hooks() -> tuple[Hook, ...]:
             operations=("CREATE", "UPDATE"),
             mutating=False,
             decide=validate_set,
+        ),
+        # No rule was ever behind it. It is answered, for manifests of another controller that are still registered,
+        # and not asked for: it would cost a call for every change of every member.
+        Hook(
+            name="vpod.kb.io",
+            path="/validate--v1-pod",
+            kind=POD,
+            operations=("CREATE", "UPDATE"),
+            mutating=False,
+            decide=lambda _: ALLOWED,
+            selector=_MEMBERS,
+            registered=False,
         ),
     )
 
@@ -64,8 +81,9 @@ def _read(lws: JsonObject) -> LeaderWorkerSet:
     return msgspec.convert({**lws, "metadata": metadata}, LeaderWorkerSet)
 
 
-def mutate_pod(request: Request) -> Verdict:
+def mutate_pod(request: Request, finished: Finish) -> Verdict:
     try:
-        return Verdict(patch=changed(request.object, member.mutated(request.object, request.namespace)))
+        mutated = finished(member.mutated(request.object, request.namespace))
+        return Verdict(patch=changed(request.object, mutated))
     except member.InvalidMember as error:
         return denied(str(error))

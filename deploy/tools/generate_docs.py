@@ -31,17 +31,17 @@ $ lws-sched controller --config lws.yaml
 $ lws-sched extender --config extender.yaml
 ```
 
-The controller reads the `Configuration` of the LeaderWorkerSet project: a ConfigMap written for that works unchanged. The
-extender reads an `ExtenderConfiguration`. Both may be left out; a section given in part keeps the defaults of the rest.
-A flag overrides the file where it is given. A file that cannot be used ends the program with one sentence:
+The controller reads the `Configuration` of the LeaderWorkerSet project: a ConfigMap written for that works unchanged.
+The extender reads an `ExtenderConfiguration`. Both may be left out; a section given in part keeps the defaults of the
+rest. A flag overrides the file where it is given. A file that cannot be used ends the program with one sentence:
 
 ```text
 lws-controller cannot start: lws.yaml: line 4: webhook.prot: there is no such field; see docs/configuration.md
 ```
 
-Not taken over from the LeaderWorkerSet project: the `zap` flags (use `--log-level`), and `ENABLE_WEBHOOKS`, without which
-no pod would learn its place in its group. `clientConnection` limits nothing unless it is set: the API server's priority
-and fairness does.
+Not taken over from the LeaderWorkerSet project: the `zap` flags (use `--log-level`), and `ENABLE_WEBHOOKS`, without
+which no pod would learn its place in its group. `clientConnection` limits nothing unless it is set: the API server's
+priority and fairness does.
 
 ## Certificates
 
@@ -50,17 +50,17 @@ program share; the leader keeps the webhook configurations and their `caBundle` 
 over, the next certificate is made, its authority is trusted beside the old one for five minutes, and only then is it
 served. `/readyz` answers 503 with the reason until the certificate is served and the API server trusts it.
 
-To bring your own, for example with cert-manager, turn `internalCertManagement.enable` off and mount the Secret (`tls.crt`,
-`tls.key`) at `webhook.certDir`. Changed files are served within five seconds. The webhook configurations are then yours:
-`deploy/webhooks` has them, with cert-manager's annotation to fill in the `caBundle`.
+To bring your own, for example with cert-manager, turn `internalCertManagement.enable` off and mount the Secret
+(`tls.crt`, `tls.key`) at `webhook.certDir`. Changed files are served within five seconds. The webhook configurations
+are then yours: `deploy/kustomize/cert-manager` has them, with the annotation that fills in the `caBundle`.
 """
 
 METRICS = """\
 # Metrics
 
 Both programs serve `/metrics` over TLS (`--metrics-bind-address`, `:8443`) to callers whose token may GET the
-nonResourceURL `/metrics`; the ClusterRole `lws-sched-metrics` allows it. In Prometheus' text format or, where the scraper
-asks for it, OpenMetrics. `process_*` and `python_info` come with it.
+nonResourceURL `/metrics`; the ClusterRole `lws-sched-metrics` allows it. In Prometheus' text format or, where the
+scraper asks for it, OpenMetrics. `process_*` and `python_info` come with it.
 
 Every replica serves its own: counters of work (queues, decisions, restarts) move on the leader alone, gauges of what
 there is (sets, groups, placements) are the same everywhere, so take their maximum, not their sum.

@@ -100,14 +100,20 @@ def run_controller(invocation: Invocation) -> int:
     from lws_sched.controller.app import Options, build
     from lws_sched.controller.metering import CountingRecorder, gauges
 
-    def assemble(runtime: ThreadedRuntime) -> Parts:
-        recorder = CountingRecorder(runtime.recorder)
-        runtime.recorder = recorder
-        app = build(runtime, Options())
-        instruments = (*recorder.instruments(), *gauges(runtime.informer(LEADER_WORKER_SET)))
-        return Parts(Webhooks(app.hooks, registration.CONTROLLER), instruments)
+    def configured(configuration: Configuration) -> Assemble:
+        gang = configuration.gang_scheduling_management
+        options = Options(gang_provider=gang.scheduler_provider if gang else "")
 
-    return _run(invocation, "lws-controller", Configuration, lambda _: assemble)
+        def assemble(runtime: ThreadedRuntime) -> Parts:
+            recorder = CountingRecorder(runtime.recorder)
+            runtime.recorder = recorder
+            app = build(runtime, options)
+            instruments = (*recorder.instruments(), *gauges(runtime.informer(LEADER_WORKER_SET)))
+            return Parts(Webhooks(app.hooks, registration.CONTROLLER), instruments)
+
+        return assemble
+
+    return _run(invocation, "lws-controller", Configuration, configured)
 
 
 def run_extender(invocation: Invocation) -> int:

@@ -28,7 +28,8 @@ class Admission:
 
     def admit(self, hook: Hook, is_up: Callable[[], bool] = lambda: True) -> None:
         """Call the hook from now on; one of the same name is replaced, in its place."""
-        self._hooks[hook.name] = Registered(hook, is_up)
+        if hook.registered:
+            self._hooks[hook.name] = Registered(hook, is_up)
 
     def review(self, kind: Kind[Any], new: Json, old: Json | None, *, dry_run: bool) -> Json:
         """The object as the webhooks leave it. Raises Invalid where one denies it, Unavailable where one is down."""

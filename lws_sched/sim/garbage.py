@@ -14,6 +14,7 @@ from lws_sched.api import core
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.meta import Kind
 from lws_sched.api.placement import GROUP_PLACEMENT
+from lws_sched.api.volcano import POD_GROUP
 from lws_sched.kube.errors import NotFound
 from lws_sched.sim.api_server import ApiServer
 from lws_sched.sim.loop import Loop
@@ -30,6 +31,7 @@ _KINDS: dict[str, Kind[Any]] = {
         core.CONTROLLER_REVISION,
         LEADER_WORKER_SET,
         GROUP_PLACEMENT,
+        POD_GROUP,
     )
 }
 """Kinds that own or are owned."""
