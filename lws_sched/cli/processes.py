@@ -87,6 +87,8 @@ class Parts:
     instruments: Sequence[Instrument] = ()
     start: Callable[[], None] = _nothing
     stop: Callable[[], None] = _nothing
+    leading: Callable[[], None] = _nothing
+    """Called when this replica becomes the leader; may block."""
     lost: Callable[[], None] = _nothing
     """Called when the Lease is lost, before the process ends."""
 
@@ -119,6 +121,7 @@ def run_controller(invocation: Invocation) -> int:
 def run_extender(invocation: Invocation) -> int:
     """Run the extender until SIGTERM; the exit code."""
     from lws_sched.extender.app import build
+    from lws_sched.extender.leader_label import LeaderLabel
     from lws_sched.extender.listener import Listener
     from lws_sched.extender.metering import MeteredVerbs, PlacementMeter
 
@@ -131,11 +134,14 @@ def run_extender(invocation: Invocation) -> int:
             assert where is not None
             verbs = MeteredVerbs(app.verbs, runtime.clock)
             listener = Listener(verbs, *where)
+            pod, lease = os.environ.get("POD_NAME"), runtime.settings.lease
+            label = LeaderLabel(runtime, lease.namespace, pod) if pod and lease else None
             return Parts(
                 Webhooks(app.hooks, registration.EXTENDER),
                 (*verbs.instruments(), *PlacementMeter(runtime).instruments()),
                 start=listener.start,
                 stop=listener.stop,
+                leading=_nothing if label is None else label.take,
                 lost=lambda: app.verbs.refuse_everything("lws-sched: this replica no longer leads"),
             )
 
@@ -250,8 +256,12 @@ class Process:
         election, identity = self.configuration.leader_election, _identity()
         lease = LeaseName(self.namespace, election.resource_name, identity) if election.leader_elect else None
         runtime = ThreadedRuntime(self.client, RuntimeSettings(self.name, identity, lease, config.terms(election)))
-        runtime.on_leadership(lambda epoch: log.info("%s leads epoch=%d", self.name, epoch), self._lost)
+        runtime.on_leadership(self._won, self._lost)
         return runtime
+
+    def _won(self, epoch: int) -> None:
+        log.info("%s leads epoch=%d", self.name, epoch)
+        self.runtime.submit(self.parts.leading)
 
     def _lost(self) -> None:
         if not self.ended.is_set():

@@ -28,6 +28,7 @@ NAMESPACE = "deploy"
 SETS = path_of("leaderworkerset.x-k8s.io/v1/leaderworkersets", NAMESPACE)
 PLACEMENTS = path_of("lws-sched.io/v1alpha1/groupplacements", NAMESPACE)
 HOST = "127.0.0.1"
+CONTROLLER = ("Deployment", "lws-sched-controller")
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +161,27 @@ def test_a_sample_is_accepted(plane: ControlPlane, path: str) -> None:
     plane.kubectl("apply", "--dry-run=server", "-f", str(DEPLOY / path))
 
 
+@pytest.mark.parametrize("overlay", ["default", "volcano"])
+def test_the_whole_installation_is_accepted(plane: ControlPlane, overlay: str) -> None:
+    text = plane.kubectl("kustomize", str(DEPLOY / "kustomize" / overlay))
+
+    said = plane.kubectl("apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", "-", input=text)
+
+    documents = [each for each in yaml.safe_load_all(text) if each]
+    assert len(said.splitlines()) == len(documents) > 30
+    (controller,) = (each for each in documents if (each["kind"], each["metadata"]["name"]) == CONTROLLER)
+    assert controller["spec"]["template"]["spec"]["containers"][0]["image"] == "lws-sched:0.1.0"
+
+
+@pytest.mark.parametrize("overlay", ["cert-manager"])
+def test_an_overlay_with_kinds_of_others_can_be_built(plane: ControlPlane, overlay: str) -> None:
+    text = plane.kubectl("kustomize", str(DEPLOY / "kustomize" / overlay))
+
+    webhooks = [each for each in yaml.safe_load_all(text) if each["kind"].endswith("WebhookConfiguration")]
+    assert len(webhooks) == 3
+    assert all("cert-manager.io/inject-ca-from" in each["metadata"]["annotations"] for each in webhooks)
+
+
 @pytest.mark.parametrize(
     ("account", "verb", "resource", "allowed"),
     [
@@ -169,6 +191,7 @@ def test_a_sample_is_accepted(plane: ControlPlane, path: str) -> None:
         ("lws-sched-controller", "patch", "statefulsets.apps", True),
         ("lws-sched-controller", "update", "groupplacements.lws-sched.io", False),
         ("lws-sched-controller", "get", "secrets", False),
+        ("lws-sched-controller", "get", "secrets/lws-webhook-server-cert", False),
     ],
 )
 def test_roles(plane: ControlPlane, account: str, verb: str, resource: str, allowed: bool) -> None:

@@ -77,7 +77,10 @@ def test_the_managed_resources_are_those_of_the_code() -> None:
 
 
 def test_the_installation_lists_every_crd_and_role() -> None:
-    assert sorted(document("kustomization.yaml")["resources"]) == files("crds") + files("rbac")
+    for folder in document("kustomization.yaml")["resources"]:
+        assert sorted(document(f"{folder}/Kustomization")["resources"]) == [
+            path.rpartition("/")[2] for path in files(folder)
+        ]
 
 
 @pytest.mark.parametrize(

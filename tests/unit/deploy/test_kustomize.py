@@ -1,0 +1,154 @@
+"""The installation must agree with itself and with the code."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.tools import generate_webhooks
+from lws_sched.cli.config import Common, Configuration, ExtenderConfiguration, address
+from lws_sched.cli.config_file import read
+from lws_sched.extender.leader_label import LEADER
+from lws_sched.telemetry import families
+from lws_sched.telemetry.families import HISTOGRAM, Family
+from tests.unit.deploy.manifests import DEPLOY, Json, document, documents
+
+DEFAULT = "kustomize/default"
+CONTROLLER, EXTENDER, SCHEDULER = (f"{DEFAULT}/{name}.yaml" for name in ("controller", "extender", "scheduler"))
+PROGRAMS = [
+    pytest.param(CONTROLLER, Configuration, id="controller"),
+    pytest.param(EXTENDER, ExtenderConfiguration, id="extender"),
+]
+
+
+def of_kind(path: str, kind: str) -> list[Json]:
+    return [each for each in documents(path) if each["kind"] == kind]
+
+
+def deployment(path: str) -> tuple[Json, Json]:
+    """A Deployment's pod spec and its one container."""
+    (found,) = of_kind(path, "Deployment")
+    spec = found["spec"]["template"]["spec"]
+    (container,) = spec["containers"]
+    return spec, container
+
+
+def configuration(path: str, kind: type[Common]) -> Common:
+    (found,) = of_kind(path, "ConfigMap")
+    ((name, text),) = found["data"].items()
+    return read(kind, text, name, {})
+
+
+def test_the_webhooks_are_those_of_the_code() -> None:
+    """`python -m deploy.tools.generate_webhooks` writes them anew."""
+    assert generate_webhooks.OUTPUT.read_text() == generate_webhooks.rendered()
+
+
+@pytest.mark.parametrize(("path", "kind"), PROGRAMS)
+def test_ports_and_probes_are_those_of_the_configuration(path: str, kind: type[Common]) -> None:
+    config, (_, container) = configuration(path, kind), deployment(path)
+    ports = {each["name"]: each["containerPort"] for each in container["ports"]}
+
+    assert ports["webhooks"] == config.webhook.port
+    assert address(config.metrics.bind_address) == ("0.0.0.0", ports["metrics"])
+    assert address(config.health.health_probe_bind_address) == ("0.0.0.0", ports["probes"])
+    assert container["livenessProbe"]["httpGet"] == {"path": config.health.liveness_endpoint_name, "port": "probes"}
+    assert container["readinessProbe"]["httpGet"] == {"path": config.health.readiness_endpoint_name, "port": "probes"}
+    if isinstance(config, ExtenderConfiguration):
+        assert address(config.verbs.bind_address) == ("0.0.0.0", ports["verbs"])
+
+
+@pytest.mark.parametrize(("path", "kind"), PROGRAMS)
+def test_the_service_of_the_webhooks_is_the_one_that_they_register(path: str, kind: type[Common]) -> None:
+    name = configuration(path, kind).internal_cert_management.webhook_service_name
+    (service,) = (each for each in of_kind(path, "Service") if each["metadata"]["name"] == name)
+
+    assert service["spec"]["ports"] == [{"name": "webhooks", "port": 443, "targetPort": "webhooks"}]
+
+
+@pytest.mark.parametrize(("path", "kind"), PROGRAMS)
+def test_the_roles_name_the_lease_and_the_secret_of_the_configuration(path: str, kind: type[Common]) -> None:
+    config = configuration(path, kind)
+    (role,) = of_kind(path.replace(DEFAULT, "rbac"), "Role")
+    named = {rule["resources"][0]: rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule}
+
+    assert named == {
+        "leases": [config.leader_election.resource_name],
+        "secrets": [config.internal_cert_management.webhook_secret_name],
+    }
+
+
+@pytest.mark.parametrize("path", [CONTROLLER, EXTENDER, SCHEDULER])
+def test_a_pod_may_do_nothing_that_it_need_not(path: str) -> None:
+    spec, container = deployment(path)
+
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+    assert [each["spec"]["minAvailable"] for each in of_kind(path, "PodDisruptionBudget")] == [1]
+
+
+def test_the_second_scheduler_has_our_profile_and_asks_the_leading_extender() -> None:
+    (config_map,) = of_kind(SCHEDULER, "ConfigMap")
+    second, first = (
+        yaml.safe_load(config_map["data"]["scheduler.yaml"]),
+        document("scheduler/kube-scheduler-config.yaml"),
+    )
+    (service,) = (each for each in of_kind(EXTENDER, "Service") if "verbs" in each["metadata"]["name"])
+
+    assert second["profiles"] == [each for each in first["profiles"] if each["schedulerName"] == "lws-sched"]
+    (asked,), (known,) = second["extenders"], first["extenders"]
+    assert asked == known | {"urlPrefix": "http://lws-sched-extender-verbs.lws-system.svc:8900"}
+    assert service["spec"]["selector"][LEADER] == "true"
+    assert f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc" in asked["urlPrefix"]
+
+
+@pytest.mark.parametrize("overlay", ["volcano", "cert-manager"])
+def test_the_configurations_of_an_overlay_are_good(overlay: str) -> None:
+    patches = [yaml.safe_load(each["patch"]) for each in document(f"kustomize/{overlay}/kustomization.yaml")["patches"]]
+    found = [each for each in patches if isinstance(each, dict) and each["kind"] == "ConfigMap"]
+    kinds: dict[str, type[Common]] = {
+        "lws-manager-config": Configuration,
+        "lws-sched-extender-config": ExtenderConfiguration,
+    }
+
+    assert found
+    for each in found:
+        ((name, text),) = each["data"].items()
+        read(kinds[each["metadata"]["name"]], text, name, {})
+
+
+def rules() -> list[dict[str, Any]]:
+    (group,) = document("kustomize/prometheus/alerts.yaml")["spec"]["groups"]
+    return list(group["rules"])
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -> None:
+    found = [each for each in vars(families).values() if isinstance(each, Family)]
+    known = {each.name: set(each.labels) for each in found}
+    known |= {f"{each.name}_bucket": {*each.labels, "le"} for each in found if each.kind == HISTOGRAM}
+    words = set(re.findall(r"[a-z_]{8,}", rule["expr"])) - {"increase", "histogram_quantile", "controller", "webhook"}
+    used = {word for word in words if "_" in word}
+
+    assert used
+    assert used <= known.keys()
+    labels = {label.strip() for group in re.findall(r"by \(([^)]*)\)", rule["expr"]) for label in group.split(",")}
+    labels |= set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) - {"pod"}
+    assert labels <= set().union(*(known[each] for each in used))
+    assert {"summary", "description"} == rule["annotations"].keys()
+
+
+def test_the_image_is_built_from_the_constraints() -> None:
+    text = (DEPLOY / "Dockerfile").read_text()
+
+    assert "--constraint constraints.txt" in text
+    assert "USER 65532" in text
