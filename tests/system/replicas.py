@@ -11,8 +11,9 @@ import socket
 import sys
 import threading
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -65,14 +66,16 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 
 
 class Replica:
-    """One controller process; `name` is its pod's."""
+    """One controller process; `name` is its pod's, `more` further sections of its configuration."""
 
-    def __init__(self, plane: ControlPlane, balancer: Balancer, name: str, more: Sequence[str] = ()) -> None:
+    def __init__(
+        self, plane: ControlPlane, balancer: Balancer, name: str, more: Mapping[str, Any] | None = None
+    ) -> None:
         self.name, self._plane = name, plane
         self.port, self.probe_port, self.metrics_port = free_ports(3)
-        argv = [sys.executable, "-m", "lws_sched.cli.main", "controller", *more]
+        argv = [sys.executable, "-m", "lws_sched.cli.main", "controller"]
         argv += ["--kubeconfig", str(account_kubeconfig(plane, "lws-sched-controller"))]
-        argv += ["--config", str(_configuration(plane, balancer)), "--namespace", NAMESPACE]
+        argv += ["--config", str(_configuration(plane, balancer, more or {})), "--namespace", NAMESPACE]
         argv += ["--webhook-bind-address", f"{LOCALHOST}:{self.port}"]
         argv += ["--health-probe-bind-address", f"{LOCALHOST}:{self.probe_port}"]
         argv += ["--metrics-bind-address", f"{LOCALHOST}:{self.metrics_port}"]
@@ -106,9 +109,9 @@ def account_kubeconfig(plane: ControlPlane, account: str) -> Path:
     return path
 
 
-def _configuration(plane: ControlPlane, balancer: Balancer) -> Path:
+def _configuration(plane: ControlPlane, balancer: Balancer, more: Mapping[str, Any]) -> Path:
     path = plane.workdir / "controller-config.yaml"
     election = {"leaseDuration": f"{LEASE_SECONDS}s", "renewDeadline": "3s", "retryPeriod": "1s"}
     head = {"apiVersion": "config.lws.x-k8s.io/v1alpha1", "kind": "Configuration"}
-    path.write_text(yaml.safe_dump({**head, "leaderElection": election, "webhook": {"url": balancer.url}}))
+    path.write_text(yaml.safe_dump({**head, "leaderElection": election, "webhook": {"url": balancer.url}, **more}))
     return path
