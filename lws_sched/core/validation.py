@@ -101,9 +101,14 @@ def _counts(lws: LeaderWorkerSet) -> Iterator[FieldError]:
 
 
 def _rollout(lws: LeaderWorkerSet) -> Iterator[FieldError]:
+    yield from _room_to_roll(lws)
+    partition = configuration(lws).partition
+    if partition < 0:
+        yield FieldError(f"{_ROLLING}.partition", partition, "must be greater than or equal to 0")
+
+
+def _room_to_roll(lws: LeaderWorkerSet) -> Iterator[FieldError]:
     rolling, replicas = configuration(lws), lws.spec.replicas
-    if rolling.partition < 0:
-        yield FieldError(f"{_ROLLING}.partition", rolling.partition, "must be greater than or equal to 0")
     found = [
         *_int_or_percent(f"{_ROLLING}.maxUnavailable", rolling.max_unavailable),
         *_int_or_percent(f"{_ROLLING}.maxSurge", rolling.max_surge),
