@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import Kind, Object
-from lws_sched.core.status import AVAILABLE, PROGRESSING, UPDATE_IN_PROGRESS
+from lws_sched.core.status import AVAILABLE, FAILED, PROGRESSING, UPDATE_IN_PROGRESS
 from lws_sched.kube.port import Informer, Recorder
 from lws_sched.telemetry import families
 from lws_sched.telemetry.counts import Counter, Gauge, Instrument, Labels
@@ -17,6 +17,9 @@ RECREATED = "RecreateGroup"
 """The reason of the event of a group's restart."""
 REVISED, UPDATED = "CreatingRevision", "for updated LWS"
 """The reason of the event of a new revision, and how its note ends where an update begins."""
+_TELLING = (FAILED, UPDATE_IN_PROGRESS, PROGRESSING, AVAILABLE)
+"""Conditions, those that say more first: several may hold."""
+UNKNOWN = "Unknown"
 
 
 class CountingRecorder:
@@ -49,13 +52,13 @@ def gauges(sets: Informer[LeaderWorkerSet]) -> tuple[Gauge, ...]:
 
 def _conditions(sets: list[LeaderWorkerSet]) -> dict[Labels, float]:
     found = Tally(_condition(lws) for lws in sets)
-    return {(condition,): found[condition] for condition in (AVAILABLE, PROGRESSING, UPDATE_IN_PROGRESS, "Unknown")}
+    return {(condition,): found[condition] for condition in (*_TELLING, UNKNOWN)}
 
 
 def _condition(lws: LeaderWorkerSet) -> str:
     """The one condition that says most about a set."""
     holds = {each.type for each in lws.status.conditions if each.status == "True"}
-    return next((each for each in (UPDATE_IN_PROGRESS, PROGRESSING, AVAILABLE) if each in holds), "Unknown")
+    return next((each for each in _TELLING if each in holds), UNKNOWN)
 
 
 def _groups(sets: list[LeaderWorkerSet]) -> dict[Labels, float]:

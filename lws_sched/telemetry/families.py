@@ -94,7 +94,7 @@ READY = Family("lws_sched_ready", GAUGE, "1 where /readyz says so")
 SETS = Family(
     "lws_sched_sets",
     GAUGE,
-    "LeaderWorkerSets by condition; one that is being updated counts as UpdateInProgress",
+    "LeaderWorkerSets by the condition that says most: Failed, UpdateInProgress, Progressing, Available",
     ("condition",),
 )
 GROUPS = Family(

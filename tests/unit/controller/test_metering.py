@@ -53,10 +53,21 @@ def test_restarts_and_rollouts_are_counted_by_set_and_every_event_is_passed_on()
 
 def test_sets_and_groups_are_told_at_the_scrape() -> None:
     informer: Informer[LeaderWorkerSet] = Informer(LEADER_WORKER_SET)
-    found = [lws("a", "Available", ready=4), lws("b", "Progressing", "UpdateInProgress"), lws("c")]
+    found = [
+        lws("a", "Available", ready=4),
+        lws("b", "Progressing", "UpdateInProgress"),
+        lws("c"),
+        lws("d", "Available", "Failed"),
+    ]
     informer.store.replace(Listing(found, 1, frozenset()))
 
     sets, groups = (gauge.read() for gauge in gauges(informer))
 
-    assert sets == {("Available",): 1, ("Progressing",): 0, ("UpdateInProgress",): 1, ("Unknown",): 1}
+    assert sets == {
+        ("Failed",): 1,
+        ("UpdateInProgress",): 1,
+        ("Progressing",): 0,
+        ("Available",): 1,
+        ("Unknown",): 1,
+    }
     assert [groups["ns", "a", state] for state in ("desired", "existing", "ready", "updated")] == [4, 3, 4, 1]
