@@ -67,19 +67,11 @@ class Seeker:
 
     def request(self, now: float) -> GroupRequest:
         """The whole group."""
-        group, status = self.group, self.record.status if self.record else None
+        status = self.record.status if self.record else None
         nodes = (status.slots or status.claims) if status else ()
-        return GroupRequest(
-            key=group.key,
-            size=group.size,
-            worker=group.shapes.worker,
-            leader=group.shapes.leader,
-            required=group.ask.required,
-            exclusive=group.ask.exclusive,
-            preferred=group.ask.preferred,
-            priority=group.shapes.priority,
+        return self.group.request(
             created=self.since,
-            stay=nodes if len(nodes) == group.size else (),
+            stay=nodes if len(nodes) == self.group.size else (),
             avoid=_avoided(self.record, now),
         )
 

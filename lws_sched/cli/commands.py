@@ -69,4 +69,62 @@ def plan(files: tuple[str, ...], namespace: str, output: str, **cluster: Any) ->
     sys.exit(command.run(files, namespace, cluster, as_json=output == "json"))
 
 
-COMMANDS = (plan,)
+@click.command()
+@click.argument("target")
+@click.option("-n", "--namespace", default="", help="Where to look; everywhere if not given.")
+@_cluster_options
+@_output_option
+def explain(target: str, namespace: str, output: str, **cluster: Any) -> None:
+    """Why a group waits, or why it is where it is, and what would help.
+
+    TARGET is a LeaderWorkerSet, a group (named like its leader pod) or a pod; with its namespace in front
+    (team/llama-0), or with -n, where the name alone means several things.
+    """
+    from lws_sched.cli import explain as command
+
+    sys.exit(command.run(cluster, target, namespace, as_json=output == "json"))
+
+
+@click.command()
+@click.option("-n", "--namespace", default="", help="Of one namespace only.")
+@click.option("-w", "--watch", is_flag=True, help="Again every two seconds, until Ctrl-C.")
+@_cluster_options
+@_output_option
+def status(namespace: str, watch: bool, output: str, **cluster: Any) -> None:
+    """All groups at a glance: how much of each runs, its revision, its domain, its restarts; and why any wait."""
+    from lws_sched.cli import status as command
+
+    sys.exit(command.run(cluster, namespace, as_json=output == "json", watch=watch))
+
+
+@click.command()
+@click.option(
+    "-l", "--level", default="", help="A level's name or a node label; the narrowest above hosts if not given."
+)
+@click.option(
+    "-r", "--resource", default="", help="The resource to count; the accelerator that most nodes have if not given."
+)
+@_cluster_options
+@_output_option
+def top(level: str, resource: str, output: str, **cluster: Any) -> None:
+    """What each domain has: free, held for groups that are on their way, used; how broken up its free room is (the
+    share on hosts in part taken) and how many members, each a whole host, still fit.
+
+    Fragmentation of the cluster is the share of all free room that the best single domain does not have.
+    """
+    from lws_sched.cli import top as command
+
+    sys.exit(command.run(cluster, level, resource, as_json=output == "json"))
+
+
+@click.command()
+@_cluster_options
+@_output_option
+def topology(output: str, **cluster: Any) -> None:
+    """The levels that the nodes' labels tell of, and a map of the racks."""
+    from lws_sched.cli import top as command
+
+    sys.exit(command.run_topology(cluster, as_json=output == "json"))
+
+
+COMMANDS = (plan, explain, status, top, topology)

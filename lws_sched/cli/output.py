@@ -9,10 +9,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 import msgspec
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 PIPE_WIDTH = 10_000
 
@@ -72,3 +75,21 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     """The first few, and how many more."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
+
+
+def age(since: float, now: float | None) -> str:
+    """How long ago, as kubectl says it; `-` where nobody knows the time."""
+    if now is None:
+        return "-"
+    seconds = max(int(now - since), 0)
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def console() -> Console:
+    """For what is no table; a pipe gets no colours."""
+    from rich.console import Console
+
+    return Console(highlight=False)

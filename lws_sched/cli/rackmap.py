@@ -1,7 +1,7 @@
 """A map of racks for the terminal: one cell per host, racks side by side.
 
 Shapes say what colours say too, so the map reads without colour: `█` a host of a complete group, `▒` a host held by a
-group that is not complete, `░` a host taken by something else, `·` a free one.
+group that is not complete, `○` one that is reserved, `░` a host taken by something else, `·` a free one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ class Use(Enum):
     """What a host is used for; the value is its cell."""
 
     FREE = "·"
+    HELD = "○"
     TAKEN = "░"
     STRANDED = "▒"
     COMPLETE = "█"
@@ -49,6 +50,8 @@ def legend() -> Text:
         " complete group   ",
         _cell(Host(Use.STRANDED)),
         " held by a half-bound group   ",
+        _cell(Host(Use.HELD)),
+        " reserved   ",
         _cell(Host(Use.TAKEN)),
         " other pods   ",
         _cell(Host(Use.FREE)),
@@ -63,6 +66,7 @@ def _rack(name: str, hosts: Sequence[Host]) -> Text:
 def _cell(host: Host) -> tuple[str, str]:
     style = {
         Use.FREE: "dim",
+        Use.HELD: HUES[host.group % len(HUES)],
         Use.TAKEN: "bright_black",
         Use.STRANDED: "bold red",
         Use.COMPLETE: HUES[host.group % len(HUES)],

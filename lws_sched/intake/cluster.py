@@ -72,6 +72,16 @@ class Cluster:
         return {key_of(record): record for record in self.records}
 
     @cached_property
+    def pods_of(self) -> Mapping[str, tuple[Pod, ...]]:
+        """Pods by group, bound or not."""
+        found: dict[str, list[Pod]] = {}
+        for pod in self.pods:
+            tenant = tenant_of(pod)
+            if tenant is not None:
+                found.setdefault(tenant.group, []).append(pod)
+        return {group: tuple(pods) for group, pods in found.items()}
+
+    @cached_property
     def members(self) -> Mapping[str, tuple[Member, ...]]:
         """Bound pods by group, in worker-index order."""
         found: dict[str, list[Member]] = {}
