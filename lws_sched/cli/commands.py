@@ -11,6 +11,8 @@ from typing import Any, TypeVar
 
 import click
 
+from lws_sched import __version__
+
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -20,25 +22,35 @@ def _output_option(command: F) -> F:
     )(command)
 
 
-def _cluster_options(command: F) -> F:
-    """Which cluster: one in a file, or the live one."""
+def _connection_options(command: F) -> F:
+    """How to reach the live cluster."""
     for option in (
-        click.option("--context", default="", help="The context of the kubeconfig."),
-        click.option("--kubeconfig", default="", metavar="FILE", help="Credentials; as kubectl has them if not given."),
+        click.option("--context", default="", show_default=False, help="The context of the kubeconfig."),
         click.option(
-            "--cluster",
-            "clusters",
-            multiple=True,
+            "--kubeconfig",
+            default="",
+            show_default=False,
             metavar="FILE",
-            help="A cluster in a file instead of the live one: what `kubectl get nodes,pods -A -o yaml` prints (JSON "
-            "too; LeaderWorkerSets, GroupPlacements and PriorityClasses in it are used). May be repeated.",
+            help="Credentials; as kubectl has them if not given.",
         ),
     ):
         command = option(command)
     return command
 
 
-@click.command()
+def _cluster_options(command: F) -> F:
+    """Which cluster: one in a file, or the live one."""
+    return click.option(
+        "--cluster",
+        "clusters",
+        multiple=True,
+        metavar="FILE",
+        help="A cluster in a file instead of the live one: what `kubectl get nodes,pods -A -o yaml` prints (JSON too; "
+        "LeaderWorkerSets, GroupPlacements and PriorityClasses in it are used). May be repeated.",
+    )(_connection_options(command))
+
+
+@click.command(short_help="What would become of LeaderWorkerSets: where each group goes.")
 @click.option(
     "-f",
     "--filename",
@@ -69,9 +81,9 @@ def plan(files: tuple[str, ...], namespace: str, output: str, **cluster: Any) ->
     sys.exit(command.run(files, namespace, cluster, as_json=output == "json"))
 
 
-@click.command()
+@click.command(short_help="Why a group waits, or is where it is.")
 @click.argument("target")
-@click.option("-n", "--namespace", default="", help="Where to look; everywhere if not given.")
+@click.option("-n", "--namespace", default="", show_default=False, help="Where to look; everywhere if not given.")
 @_cluster_options
 @_output_option
 def explain(target: str, namespace: str, output: str, **cluster: Any) -> None:
@@ -85,8 +97,8 @@ def explain(target: str, namespace: str, output: str, **cluster: Any) -> None:
     sys.exit(command.run(cluster, target, namespace, as_json=output == "json"))
 
 
-@click.command()
-@click.option("-n", "--namespace", default="", help="Of one namespace only.")
+@click.command(short_help="All groups at a glance.")
+@click.option("-n", "--namespace", default="", show_default=False, help="Of one namespace only.")
 @click.option("-w", "--watch", is_flag=True, help="Again every two seconds, until Ctrl-C.")
 @_cluster_options
 @_output_option
@@ -97,7 +109,7 @@ def status(namespace: str, watch: bool, output: str, **cluster: Any) -> None:
     sys.exit(command.run(cluster, namespace, as_json=output == "json", watch=watch))
 
 
-@click.command()
+@click.command(short_help="What each domain has left.")
 @click.option(
     "-l", "--level", default="", help="A level's name or a node label; the narrowest above hosts if not given."
 )
@@ -117,7 +129,7 @@ def top(level: str, resource: str, output: str, **cluster: Any) -> None:
     sys.exit(command.run(cluster, level, resource, as_json=output == "json"))
 
 
-@click.command()
+@click.command(short_help="The levels found, and a map of racks.")
 @_cluster_options
 @_output_option
 def topology(output: str, **cluster: Any) -> None:
@@ -127,4 +139,71 @@ def topology(output: str, **cluster: Any) -> None:
     sys.exit(command.run_topology(cluster, as_json=output == "json"))
 
 
-COMMANDS = (plan, explain, status, top, topology)
+@click.command(short_help="The fewest pods to move so that sets fit.")
+@click.option(
+    "--for",
+    "files",
+    multiple=True,
+    required=True,
+    metavar="FILE",
+    help="The LeaderWorkerSets that are to fit, in YAML or JSON; - for standard input. May be repeated.",
+)
+@click.option("-n", "--namespace", default="default", help="The namespace of sets that name none.")
+@_cluster_options
+@_output_option
+def defrag(files: tuple[str, ...], namespace: str, output: str, **cluster: Any) -> None:
+    """The fewest pods to move so that LeaderWorkerSets fit, in an order in which each goes to room that is free.
+
+    Groups move whole where their members must stay together. Nothing is done.
+
+    Exit code: 0 all groups have a place then, 3 some have none, 2 bad input, 1 the cluster does not answer.
+    """
+    from lws_sched.cli import defrag as command
+
+    sys.exit(command.run(files, namespace, cluster, as_json=output == "json"))
+
+
+@click.command(short_help="Empty a node or a domain of groups.")
+@click.argument("target")
+@click.option("--yes", "act", is_flag=True, help="Do it: cordon the nodes and take down group after group.")
+@click.option("--timeout", "patience", default=300.0, help="Give up after so many seconds without progress.")
+@_cluster_options
+@_output_option
+def drain(target: str, act: bool, patience: float, output: str, **cluster: Any) -> None:
+    """Empty a node or a domain of groups, whole group by whole group, as each set's maxUnavailable allows.
+
+    TARGET is a node, or a domain: rack-07, or rack=rack-07 where several levels have one of that name. Without --yes
+    it only tells which groups would go where. Pods of no group are not touched.
+
+    Exit code: 0 all groups have another place, 3 some have none, 2 bad input, 1 it could not be carried out.
+    """
+    from lws_sched.cli import drain as command
+
+    sys.exit(command.run(cluster, target, as_json=output == "json", act=act, patience=patience))
+
+
+@click.command(short_help="Is the installation whole?")
+@click.option("-n", "--namespace", default="lws-system", help="Where lws-sched is installed.")
+@_connection_options
+@_output_option
+def check(namespace: str, output: str, **cluster: Any) -> None:
+    """Is the installation whole? Kinds, leaders, webhooks and their certificates, scheduler, rights, node labels.
+
+    It writes nothing. Exit code: 0 nothing failed, 1 something did.
+    """
+    from lws_sched.cli import check as command
+
+    sys.exit(command.run(cluster, namespace, as_json=output == "json"))
+
+
+COMMANDS = (plan, explain, status, top, topology, defrag, drain, check)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
+@click.version_option(__version__, message="kubectl lws %(version)s")
+def kubectl_lws() -> None:
+    """Ask about groups of pods that are placed whole (LeaderWorkerSets)."""
+
+
+for _command in COMMANDS:
+    kubectl_lws.add_command(_command)

@@ -106,8 +106,8 @@ def _sentences(lws: LeaderWorkerSet, group: Group, fresh: Answer | None, now: fl
         )
     elif sentence := unsupported(lws):
         lines.append(f"  why: {sentence}")
-    if group.state in HOLDING:
-        domain = f"{group.domain} ({group.level})" if group.domain else "no one domain"
+    if group.domain:
+        domain = f"{group.domain} ({group.level})"
         proof = f": {_PROOFS[group.proof]}" if group.proof in _PROOFS else ""
         lines.append(f"  is in: {domain}{proof}")
     if group.reason:

@@ -77,6 +77,10 @@ def listed(names: Sequence[str], most: int = 3) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def age(since: float, now: float | None) -> str:
     """How long ago, as kubectl says it; `-` where nobody knows the time."""
     if now is None:

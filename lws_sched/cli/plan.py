@@ -8,8 +8,7 @@ from typing import Any
 from lws_sched.api import names
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.cli.output import Cell, Exit, listed, print_json, print_lines, print_table, say
-from lws_sched.cli.source import STDIN, Source, read_sets, speaking
-from lws_sched.intake.documents import BadInput
+from lws_sched.cli.source import Source, once, read_sets, speaking
 from lws_sched.intake.sets import on_our_scheduler
 from lws_sched.intake.wanted import is_ours
 from lws_sched.intake.what_if import Answer, what_if
@@ -18,21 +17,20 @@ from lws_sched.intake.what_if import Answer, what_if
 def run(files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_json: bool) -> Exit:
     """Plan and print; the exit code."""
     with speaking():
-        if STDIN in files and STDIN in source["clusters"]:
-            raise BadInput("standard input can be read only once: give - for the sets or for the cluster")
+        once(*files, *source["clusters"])
         sets = read_sets(files, namespace)
         opened = Source(**source).open()
         cluster = opened.read()
-        sets = tuple(map(_ours, sets))
+        sets = tuple(map(ours, sets))
         answers = what_if(cluster, sets, opened.shapes(cluster, sets), now=opened.now())
     if as_json:
-        print_json({"groups": [_json(answer) for answer in answers]})
+        print_json({"groups": [answer_json(answer) for answer in answers]})
     else:
         _table(answers)
     return Exit.OK if all(answer.feasible for answer in answers) else Exit.REFUSED
 
 
-def _ours(lws: LeaderWorkerSet) -> LeaderWorkerSet:
+def ours(lws: LeaderWorkerSet) -> LeaderWorkerSet:
     name = lws.metadata.name
     if lws.spec.replicas == 0:
         say(f"note: {name} has 0 replicas: there is nothing to place")
@@ -42,7 +40,7 @@ def _ours(lws: LeaderWorkerSet) -> LeaderWorkerSet:
     return on_our_scheduler(lws)
 
 
-def _json(answer: Answer) -> dict[str, Any]:
+def answer_json(answer: Answer) -> dict[str, Any]:
     return {
         "name": answer.name,
         "namespace": answer.namespace,
@@ -63,7 +61,7 @@ def _table(answers: Sequence[Answer]) -> None:
     print_table(("GROUP", "PLACED", "DOMAIN", "PODS", "NODES", "PROOF"), map(_row, answers))
     causes: dict[tuple[str, str], list[str]] = {}
     for answer in answers:
-        if not answer.feasible:
+        if answer.reason:
             causes.setdefault((answer.reason, answer.fix), []).append(answer.name)
     for (reason, fix), groups in causes.items():
         print_lines("", f"{listed(groups)}: {reason}.", *([f"  fix: {fix}"] if fix else []))

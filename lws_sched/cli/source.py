@@ -62,9 +62,11 @@ class Source:
     context: str = ""
 
     def open(self) -> FileCluster | LiveCluster:
-        """Raises BadInput, ConfigError."""
-        if self.clusters:
-            return FileCluster(self.clusters)
+        """Raises ConfigError."""
+        return FileCluster(self.clusters) if self.clusters else self.live()
+
+    def live(self) -> LiveCluster:
+        """Raises ConfigError."""
         from lws_sched.kube.client import Client
 
         user_agent = f"lws-sched-cli/{__version__}"
@@ -135,6 +137,12 @@ class LiveCluster:
             raise
 
 
+def once(*paths: str) -> None:
+    """Raises BadInput where standard input is asked for twice."""
+    if paths.count(STDIN) > 1:
+        raise BadInput("standard input can be read only once: give - for one file")
+
+
 def read_sets(paths: Sequence[str], namespace: str) -> tuple[LeaderWorkerSet, ...]:
     """The LeaderWorkerSets of some files. Raises BadInput."""
     return sets_of(_documents(paths), _called(paths), namespace)
@@ -152,8 +160,6 @@ def _collector_off() -> Iterator[None]:
 
 
 def _documents(paths: Sequence[str]) -> list[Document]:
-    if len([path for path in paths if path == STDIN]) > 1:
-        raise BadInput("standard input can be read only once: give - for one file")
     return [document for path in paths for document in documents.read(_called([path]), _bytes(path))]
 
 

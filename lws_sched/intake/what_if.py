@@ -63,11 +63,7 @@ def what_if(
 ) -> tuple[Answer, ...]:
     """An answer for each group of the sets, in their order. `shapes` are by the sets' keys; `now` is the time in
     seconds, for refusals of nodes that run out, None where only the cluster's objects are known."""
-    groups = {
-        group.key: group
-        for lws in sets
-        for group in (_group(lws, index, shapes[key_of(lws)]) for index in range(lws.spec.replicas))
-    }
+    groups = groups_wanted(sets, shapes)
     refused = {key_of(lws): sentence for lws in sets if (sentence := wanted.unsupported(lws))}
     snapshot = cluster.fleet().snapshot()
     answers: dict[str, Answer] = {}
@@ -83,8 +79,17 @@ def what_if(
     base = cluster.fleet(without=own).snapshot() if own else snapshot
     for decision in plan(base, [_request(cluster, group, now) for group in fresh], budget) if fresh else ():
         members = cluster.members.get(decision.key, ())
-        answers[decision.key] = _answer(groups[decision.key], _kept(decision, members))
+        answers[decision.key] = answer_of(groups[decision.key], _kept(decision, members))
     return tuple(answers[key] for key in groups)
+
+
+def groups_wanted(sets: Sequence[LeaderWorkerSet], shapes: Mapping[str, MemberShapes]) -> dict[str, WantedGroup]:
+    """All groups of the sets by key, in their order."""
+    return {
+        group.key: group
+        for lws in sets
+        for group in (_group(lws, index, shapes[key_of(lws)]) for index in range(lws.spec.replicas))
+    }
 
 
 def template_shapes(cluster: Cluster, lws: LeaderWorkerSet) -> MemberShapes:
@@ -126,6 +131,11 @@ def _standing(cluster: Cluster, snapshot: Snapshot, group: WantedGroup) -> Answe
     else:
         return None
     level, domain = _shared(snapshot, group, nodes)
+    strays = [
+        name
+        for name in (group.ask.required, group.ask.exclusive)
+        if name and not _is_shared(snapshot, key_or_name(name, snapshot.table.keys), nodes)
+    ]
     return Answer(
         key=group.key,
         size=group.size,
@@ -136,6 +146,7 @@ def _standing(cluster: Cluster, snapshot: Snapshot, group: WantedGroup) -> Answe
         proof="exact",
         value=group.size,
         bound=group.size,
+        reason=f"it stands, but not within one {' and one '.join(strays)}" if strays else "",
         standing=True,
     )
 
@@ -154,6 +165,12 @@ def _shared(snapshot: Snapshot, group: WantedGroup, nodes: Sequence[str]) -> tup
     return "", ""
 
 
+def _is_shared(snapshot: Snapshot, key: str, nodes: Sequence[str]) -> bool:
+    table = snapshot.table
+    values = {table.nodes[table.position[node]].labels.get(key) for node in nodes if node in table.position}
+    return len(values) == 1 and None not in values
+
+
 def _kept(decision: Decision, members: Sequence[Member]) -> Decision:
     """A place that would move a member that is bound is none."""
     if (
@@ -170,7 +187,8 @@ def _kept(decision: Decision, members: Sequence[Member]) -> Decision:
     )
 
 
-def _answer(group: WantedGroup, decision: Decision) -> Answer:
+def answer_of(group: WantedGroup, decision: Decision) -> Answer:
+    """The engine's decision in the terms of pods and domains."""
     if isinstance(decision, Placed):
         return Answer(
             key=group.key,

@@ -126,6 +126,7 @@ __all__ = [
     "BLOCK",
     "Body",
     "Files",
+    "LeaderWorkerSet",
     "Outcome",
     "RACK",
     "lws",

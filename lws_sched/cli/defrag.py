@@ -1,0 +1,61 @@
+"""`lws-sched defrag`: the fewest pods to move so that a blocked group fits, in an order that can be carried out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from lws_sched.cli.output import Exit, plural, print_json, print_lines, say
+from lws_sched.cli.plan import answer_json, ours
+from lws_sched.cli.source import Source, once, read_sets, speaking
+from lws_sched.intake.defrag import Plan, Step, plan_moves
+
+
+def run(files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_json: bool) -> Exit:
+    """Plan and print; the exit code."""
+    with speaking():
+        once(*files, *source["clusters"])
+        sets = tuple(map(ours, read_sets(files, namespace)))
+        opened = Source(**source).open()
+        cluster = opened.read()
+        plans = plan_moves(cluster, sets, opened.shapes(cluster, sets))
+    if as_json:
+        print_json({"groups": [_json(plan) for plan in plans]})
+    else:
+        for plan in plans:
+            print_lines(*_sentences(plan))
+        moved = sum(plan.moved for plan in plans)
+        placed = sum(plan.answer.feasible for plan in plans)
+        say(f"{placed} of {plural(len(plans), 'group')} fit then, with {plural(moved, 'pod')} moved; nothing was done")
+    return Exit.OK if all(plan.answer.feasible for plan in plans) else Exit.REFUSED
+
+
+def _sentences(plan: Plan) -> list[str]:
+    answer = plan.answer
+    if not answer.feasible:
+        return [f"{answer.name}: {answer.reason}.", *([f"  fix: {answer.fix}"] if answer.fix else [])]
+    where = f"{answer.domain or 'the cluster'}"
+    if answer.standing:
+        return [f"{answer.name}: it stands already, in {where}"]
+    if not plan.steps:
+        return [f"{answer.name}: it fits in {where} as things are: nothing has to move"]
+    proof = "fewer cannot do" if plan.moved == plan.at_least else f"at least {plan.at_least} have to"
+    lines = [f"{answer.name}: fits in {where} once {plural(plan.moved, 'pod')} moved ({proof}):"]
+    for number, step in enumerate(plan.steps, start=1):
+        lines.append(
+            f"  {number}. {step.group}{'' if step.is_owned else ' (nobody makes this pod anew: do it yourself)'}"
+        )
+        lines += [f"       {pod}: {before} -> {after}" for pod, before, after in step.pods]
+    return lines
+
+
+def _json(plan: Plan) -> dict[str, Any]:
+    moves = {"moves": [_step(step) for step in plan.steps], "moved": plan.moved, "atLeast": plan.at_least}
+    return answer_json(plan.answer) | moves
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        "group": step.group,
+        "pods": [{"pod": pod, "from": before, "to": after} for pod, before, after in step.pods],
+    }
