@@ -74,9 +74,10 @@ class WantedGroup:
         return f"{self.namespace}/{self.leader_name}"
 
     def request(
-        self, *, created: str = "", stay: tuple[str, ...] = (), avoid: frozenset[str] = frozenset()
+        self, *, created: str | None = None, stay: tuple[str, ...] = (), avoid: frozenset[str] = frozenset()
     ) -> GroupRequest:
-        """What the placement engine is asked: `stay` are nodes by worker index, `created` the group's turn."""
+        """What the placement engine is asked: `stay` are nodes by worker index; `created` says whose turn it is,
+        where that is not when the set was created."""
         return GroupRequest(
             key=self.key,
             size=self.size,
@@ -86,7 +87,7 @@ class WantedGroup:
             exclusive=self.ask.exclusive,
             preferred=self.ask.preferred,
             priority=self.shapes.priority,
-            created=created or self.created,
+            created=self.created if created is None else created,
             stay=stay,
             avoid=avoid,
             subgroup_size=self.ask.subgroup_size,
