@@ -19,11 +19,11 @@ from lws_sched.admission import certificates, rotation
 from lws_sched.admission.rotation import Held
 from tests.controlplane.client import ApiError, path_of
 from tests.controlplane.plane import ControlPlane
-from tests.controlplane.ports import LOCALHOST
+from tests.controlplane.ports import LOCALHOST, free_ports
 from tests.controlplane.start import start_plane
 from tests.controlplane.wait import wait_until
 from tests.system.product import CRDS, DEPLOY
-from tests.system.replicas import LEASE_SECONDS, NAMESPACE, Balancer, Replica
+from tests.system.replicas import LEASE_SECONDS, NAMESPACE, Balancer, Replica, account_kubeconfig
 
 pytestmark = pytest.mark.plane
 
@@ -163,6 +163,78 @@ def test_several_broken_rules_come_in_one_answer(edges: Edges) -> None:
         edges.tried(**group(0), **rolling(partition=-1, maxUnavailable=1))
 
 
+def stored(edges: Edges, name: str, **spec: Any) -> str:
+    """The path of a set that exists."""
+    edges.client.create(SETS, lws(name, replicas=0, **spec))
+    return f"{SETS}/{name}"
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "message"),
+    [
+        (
+            subgroups(4, 2),
+            {"subGroupPolicy": {"subGroupSize": 4}},
+            f"{SUBGROUP}: Invalid value: 4: field is immutable",
+        ),
+        (
+            group(4),
+            {"subGroupPolicy": {"subGroupSize": 2}},
+            f"{SUBGROUP}: Invalid value: 2: cannot enable subGroupSize after the lws is already created",
+        ),
+        (
+            subgroups(4, 2),
+            {"subGroupPolicy": None},
+            f"{SUBGROUP}: Invalid value: 2: cannot remove subGroupSize after enabled",
+        ),
+    ],
+    ids=["changed", "added", "removed"],
+)
+def test_what_may_not_change_is_refused_with_its_exact_message(
+    edges: Edges, request: pytest.FixtureRequest, before: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
+    path = stored(edges, f"kept-{request.node.callspec.id}", **before)
+
+    with pytest.raises(ApiError) as refused:
+        edges.client.patch(path, {"spec": {"leaderWorkerTemplate": change}})
+
+    assert refused.value.message == f'admission webhook "vleaderworkerset.kb.io" denied the request: {message}'
+
+
+def test_a_size_may_change_and_deletion_is_never_refused(edges: Edges) -> None:
+    path = stored(edges, "resized", **group(2))
+
+    edges.client.patch(path, {"spec": {"leaderWorkerTemplate": {"size": 3}, "replicas": 0}})
+
+    edges.client.delete(path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "annotations", "message"),
+    [
+        ({"worker-index": "0"}, {}, "size annotation is unexpectedly missing for pod stray"),
+        ({"worker-index": "0"}, {"size": "2"}, "parsing pod ordinal for pod stray"),
+    ],
+    ids=["no size", "no ordinal"],
+)
+def test_a_pod_that_is_no_member_of_anything_is_refused_by_name(
+    edges: Edges, labels: dict[str, str], annotations: dict[str, str], message: str
+) -> None:
+    prefix = "leaderworkerset.sigs.k8s.io/"
+    metadata = {
+        "name": "stray",
+        "labels": {prefix + key: value for key, value in {"name": "x", **labels}.items()},
+        "annotations": {prefix + key: value for key, value in annotations.items()},
+    }
+    pod = {"metadata": metadata, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+
+    with pytest.raises(ApiError) as refused:
+        edges.client.create(path_of("pods", "default"), pod)
+
+    assert refused.value.message.startswith('admission webhook "mpod.kb.io" denied the request: ')
+    assert message in refused.value.message
+
+
 def test_a_bundle_that_somebody_overwrote_is_mended(edges: Edges) -> None:
     stranger = base64.b64encode(certificates.issue(["x.svc"], time.time()).authority).decode()
     webhooks = edges.client.get(VALIDATING)["webhooks"]
@@ -283,6 +355,40 @@ def test_the_next_replica_goes_on_within_the_lease_when_the_leader_is_killed(edg
 
     assert took < 2 * LEASE_SECONDS
     edges.plane.start_component(first)
+
+
+def test_the_extender_runs_under_its_own_account(edges: Edges) -> None:
+    """Its role suffices for the certificate, the registration, the Lease and the metrics."""
+    probes, hooks, metrics, verbs = free_ports(4)
+    argv = [sys.executable, "-m", "lws_sched.cli.main", "extender", "--namespace", NAMESPACE]
+    argv += ["--kubeconfig", str(account_kubeconfig(edges.plane, "lws-sched-extender"))]
+    argv += ["--webhook-url", f"https://{LOCALHOST}:{hooks}", "--webhook-bind-address", f"{LOCALHOST}:{hooks}"]
+    argv += ["--bind-address", f"{LOCALHOST}:{verbs}", "--metrics-bind-address", f"{LOCALHOST}:{metrics}"]
+    argv += ["--health-probe-bind-address", f"{LOCALHOST}:{probes}"]
+    pod = {"metadata": {"name": "extender-0"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    edges.client.create(path_of("pods", NAMESPACE), pod)
+    ready = f"http://{LOCALHOST}:{probes}/readyz"
+    edges.plane.spawn(
+        "extender", argv, {"POD_NAME": "extender-0"}, lambda: bool(urllib.request.urlopen(ready).status == 200)
+    )
+
+    held = edges.client.get(path_of("secrets", NAMESPACE, "lws-sched-extender-cert"))["data"]
+    path = path_of(f"{ADMISSION}/mutatingwebhookconfigurations", name="lws-sched-pod-placement")
+    (webhook,) = edges.client.get(path)["webhooks"]
+    assert webhook["clientConfig"]["caBundle"] == held["ca.crt"]
+
+    def labelled() -> bool:
+        labels = edges.client.get(path_of("pods", NAMESPACE, "extender-0"))["metadata"].get("labels", {})
+        return labels.get("lws-sched.io/leader") == "true"
+
+    wait_until(labelled, "the leader's pod carries the label", LOOK_SECONDS)
+    status, text = _metrics(metrics, edges.plane.token)
+    assert status == 200
+    assert 'leader_election_master_status{name="lws-extender.lws-sched.io"} 1.0' in text
+    log = (edges.plane.logs / "extender.log").read_text()
+    assert "forbidden" not in log.lower()
+    edges.plane.stop_component("extender")
+    edges.client.delete(path)
 
 
 def test_a_bad_configuration_ends_the_program_with_one_sentence(edges: Edges) -> None:
