@@ -367,10 +367,12 @@ def test_the_extender_runs_under_its_own_account(edges: Edges) -> None:
     argv += ["--health-probe-bind-address", f"{LOCALHOST}:{probes}"]
     pod = {"metadata": {"name": "extender-0"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     edges.client.create(path_of("pods", NAMESPACE), pod)
-    ready = f"http://{LOCALHOST}:{probes}/readyz"
-    edges.plane.spawn(
-        "extender", argv, {"POD_NAME": "extender-0"}, lambda: bool(urllib.request.urlopen(ready).status == 200)
-    )
+
+    def ready() -> bool:
+        with urllib.request.urlopen(f"http://{LOCALHOST}:{probes}/readyz", timeout=2) as answer:
+            return bool(answer.status == 200)
+
+    edges.plane.spawn("extender", argv, {"POD_NAME": "extender-0"}, ready)
 
     held = edges.client.get(path_of("secrets", NAMESPACE, "lws-sched-extender-cert"))["data"]
     path = path_of(f"{ADMISSION}/mutatingwebhookconfigurations", name="lws-sched-pod-placement")
