@@ -381,7 +381,7 @@ def test_the_extender_runs_under_its_own_account(edges: Edges) -> None:
 
     def labelled() -> bool:
         labels = edges.client.get(path_of("pods", NAMESPACE, "extender-0"))["metadata"].get("labels", {})
-        return labels.get("lws-sched.io/leader") == "true"
+        return bool(labels.get("lws-sched.io/leader") == "true")
 
     wait_until(labelled, "the leader's pod carries the label", LOOK_SECONDS)
     status, text = _metrics(metrics, edges.plane.token)
