@@ -72,9 +72,8 @@ class SharedCertificate:
                 self.cluster.create(SECRET, SECRET.body(metadata, type="Opaque", data=present))
             else:
                 precondition = {"resourceVersion": found.metadata.resource_version}
-                change = {"metadata": precondition, "data": data}
-                self.cluster.merge(SECRET, self.namespace, self.secret, change)
-        except (AlreadyExists, Conflict, NotFound):
+                self.cluster.merge(SECRET, self.namespace, self.secret, {"metadata": precondition, "data": data})
+        except (AlreadyExists, Conflict):
             return False
         log.info("webhook certificate written secret=%s/%s %s", self.namespace, self.secret, _told(wanted))
         return True

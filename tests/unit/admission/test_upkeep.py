@@ -18,7 +18,7 @@ from lws_sched.admission.server import Upkeep
 from lws_sched.admission.sources import CertificateFiles, CertificateSource, SharedCertificate
 from lws_sched.admission.web import WebServer
 from lws_sched.api.core import MUTATING_WEBHOOKS, POD, SECRET, VALIDATING_WEBHOOKS
-from lws_sched.kube.errors import Unavailable
+from lws_sched.kube.errors import NotFound, Unavailable
 from lws_sched.sim.cluster import SimCluster
 from lws_sched.sim.world import World
 
@@ -215,6 +215,54 @@ def test_an_api_server_that_does_not_answer_changes_nothing() -> None:
 
     fresh = Replica(world, leads=True, source=leader.upkeep.source)
     assert fresh.look() == "the webhooks are not registered yet: no answer"
+
+
+class Race(SimCluster):
+    """Lets another replica write first, once, whatever is about to be written."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world.server, world.loop)
+        self.other: Replica | None = Replica(world, leads=False)
+
+    def create(self, *args: Any, **more: Any) -> Any:
+        return self._after_the_other(super().create, *args, **more)
+
+    def merge(self, *args: Any, **more: Any) -> Any:
+        return self._after_the_other(super().merge, *args, **more)
+
+    def _after_the_other(self, write: Any, *args: Any, **more: Any) -> Any:
+        if self.other is not None:
+            other, self.other = self.other, None
+            other.look()
+        return write(*args, **more)
+
+
+@pytest.mark.parametrize("days", [pytest.param(0, id="the first certificate"), pytest.param(300, id="the next one")])
+def test_of_two_replicas_that_make_a_certificate_at_once_one_wins_and_both_serve_that(days: int) -> None:
+    world = World()
+    if days:
+        Replica(world, leads=False).look()
+        world.clock.elapsed += days * DAY
+    race = Race(world)
+    other = race.other
+    assert other is not None
+
+    served = SharedCertificate(race, world.clock, NAMESPACE, SECRET_NAME, NAMES).look()
+
+    assert [served.certificate] == [each.certificate for each in other.server.served]
+    assert served.authority == world.cluster.get(SECRET, NAMESPACE, SECRET_NAME).data["ca.crt"]
+
+
+def test_a_namespace_that_is_not_there_is_what_the_user_is_told() -> None:
+    world = World()
+
+    class Nowhere(SimCluster):
+        def create(self, *_: Any, **__: Any) -> Any:
+            raise NotFound('namespaces "lws-system" not found')
+
+    nowhere = SharedCertificate(Nowhere(world.server, world.loop), world.clock, NAMESPACE, SECRET_NAME, NAMES)
+
+    assert 'namespaces "lws-system" not found' in Replica(world, leads=True, source=nowhere).look()
 
 
 def files(folder: Path, certificate: Certificate) -> None:
