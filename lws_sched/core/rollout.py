@@ -8,7 +8,8 @@ Everything is computed afresh from what is observed, so a restarted controller g
     surge = min(R, ceil(maxSurge))    unavailable = floor(maxUnavailable)    burst = R + surge
 
 the partition never rises on its own, never drops below P, and drops only as far as groups that are down anyway and the
-budget `unavailable + existing surge` allow; surge groups are given back as the desired groups become ready.
+budget `unavailable + surge groups that are ready` allow, so surge for which there is no room holds nothing up; surge
+groups are given back as the desired groups become ready.
 A surge group that is given back stands in for nobody any more, ready or not. Percentages are of R; where both floor to
 nothing (a scale-down can do that), one group at a time is replaced.
 """
@@ -103,7 +104,7 @@ def _computed(lws: LeaderWorkerSet, current: Current | None, states: Sequence[St
     replicas, allowed = lws.spec.replicas, budget(lws)
     if current is None:
         return Rollout(partition=0, replicas=replicas)
-    existing, burst = current.replicas, replicas + allowed.surge
+    existing = current.replicas
     if is_new:
         wanted = replicas if existing < replicas else _with_surge(replicas, allowed, missing=replicas)
         return Rollout(partition=min(replicas, existing), replicas=wanted)
@@ -115,8 +116,8 @@ def _computed(lws: LeaderWorkerSet, current: Current | None, states: Sequence[St
         return _scaled_midway(lws, current, desired)
     wanted = _with_surge(replicas, allowed, missing)
     staying = min(existing, wanted)
-    step = allowed.unavailable + allowed.surge - (burst - staying)
-    return Rollout(partition=_lowered(states[:staying], step, current.partition), replicas=wanted)
+    step = allowed.unavailable + sum(state.done for state in states[replicas:staying])
+    return Rollout(partition=_lowered(desired, step, current.partition), replicas=wanted)
 
 
 def _scaled_midway(lws: LeaderWorkerSet, current: Current, desired: Sequence[State]) -> Rollout:
