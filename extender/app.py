@@ -7,7 +7,17 @@ from dataclasses import dataclass
 
 from lws_sched.admission.hook import Hook
 from lws_sched.api import names
-from lws_sched.api.core import NODE, POD, POD_DISRUPTION_BUDGET, STATEFUL_SET, Node, Pod, StatefulSet
+from lws_sched.api.core import (
+    CONTROLLER_REVISION,
+    NODE,
+    POD,
+    POD_DISRUPTION_BUDGET,
+    STATEFUL_SET,
+    ControllerRevision,
+    Node,
+    Pod,
+    StatefulSet,
+)
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
@@ -29,7 +39,7 @@ from lws_sched.kube.port import Change, Runtime
 
 BY_NODE = "node"
 OF_A_SET = names.SET_NAME
-"""Label selector: StatefulSets of any LeaderWorkerSet."""
+"""Label selector: StatefulSets and revisions of any LeaderWorkerSet."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,7 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
             GROUP_PLACEMENT,
             indexes={BY_SET: _set_of_record, BY_NODE: _nodes_of_record, BY_PREDECESSOR: _predecessors_of_record},
         ),
+        revisions=runtime.informer(CONTROLLER_REVISION, indexes={BY_SET: _set_of_revision}, labels=OF_A_SET),
     )
     ledger, arrivals = Ledger(), Arrivals()
     records = RecordStore(runtime.cluster, sources.records)
@@ -163,6 +174,10 @@ def _groups_of_pod(pod: Pod) -> Iterable[str]:
 
 def _set_of_record(record: GroupPlacement) -> Iterable[str]:
     return (f"{record.metadata.namespace}/{record.spec.leader_worker_set}",)
+
+
+def _set_of_revision(revision: ControllerRevision) -> Iterable[str]:
+    return (f"{revision.metadata.namespace}/{revision.metadata.labels.get(names.SET_NAME, '')}",)
 
 
 def _predecessors_of_record(record: GroupPlacement) -> Iterable[str]:

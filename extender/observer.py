@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from lws_sched.api import names
 from lws_sched.api import placement as api
-from lws_sched.api.core import Pod, StatefulSet
+from lws_sched.api.core import ControllerRevision, Pod, StatefulSet
 from lws_sched.api.lws import LeaderWorkerSet
-from lws_sched.api.meta import split_key
+from lws_sched.api.meta import key_of, split_key
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.api.timestamps import micro_time, seconds_of
 from lws_sched.core import revision
@@ -22,7 +22,7 @@ from lws_sched.extender.commit import Committer
 from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.life import View
 from lws_sched.extender.records import RecordStore, Stamp
-from lws_sched.extender.shapes import AdmittedShapes
+from lws_sched.extender.shapes import REMEMBERED, AdmittedShapes
 from lws_sched.intake import wanted
 from lws_sched.intake.wanted import WantedGroup
 from lws_sched.kube.port import Informer, Runtime
@@ -41,6 +41,7 @@ class Sources:
     stateful_sets: Informer[StatefulSet]
     pods: Informer[Pod]
     records: Informer[GroupPlacement]
+    revisions: Informer[ControllerRevision]
 
 
 @dataclass
@@ -56,6 +57,8 @@ class Observer:
     shapes: AdmittedShapes = field(init=False)
     _revisions: dict[str, tuple[int, str]] = field(default_factory=dict)
     """Generation and revision hash by the set's UID."""
+    _restored: dict[tuple[str, str], tuple[int, LeaderWorkerSet]] = field(default_factory=dict)
+    """Generation and the set at an older revision, by the set's UID and that revision."""
 
     def __post_init__(self) -> None:
         self.shapes = AdmittedShapes(self.runtime)
@@ -89,24 +92,12 @@ class Observer:
         leaders = self.sources.stateful_sets.get(lws.metadata.namespace, lws.metadata.name)
         return leaders.spec.replicas if leaders else None
 
-    def shaped(self, group: WantedGroup, record: GroupPlacement | None) -> WantedGroup:
-        """The group with the shapes of its members. A group of an older revision keeps the sizes it was placed with.
-
-        Raises what the API server answers when it cannot say now.
-        """
+    def shaped(self, group: WantedGroup) -> WantedGroup:
+        """The group with the shapes of its members. Raises what the API server answers when it cannot say now."""
         found = self._set_of(group.key)
         if found is None:
             return group
-        lws, _ = found
-        shapes = self.shapes.of(lws)
-        if record is not None and group.revision != self._revision(lws) and record.spec.revision == group.revision:
-            leader, worker = (tuple(sorted(each.requests.items())) for each in (record.spec.leader, record.spec.worker))
-            shapes = replace(
-                shapes,
-                leader=replace(shapes.leader, requests=leader),
-                worker=replace(shapes.worker, requests=worker),
-            )
-        return replace(group, shapes=shapes)
+        return replace(group, shapes=self.shapes.of(self._at(found[0], group.revision), group.revision))
 
     def wanted_since(self, group: WantedGroup, record: GroupPlacement | None) -> str:
         """When the group began to want a place, RFC 3339: its record tells; of groups that have none yet, those of a
@@ -139,10 +130,26 @@ class Observer:
         leader = self.sources.pods.get(*split_key(group))
         current, size = self._revision(lws), lws.spec.leader_worker_template.size
         if leader is not None and not life.is_leaving(leader):
-            return wanted.wanted_group(
-                lws, index, revision=life.revision_of(leader) or current, size=life.size_of(leader) or size
-            )
+            current = life.revision_of(leader) or current
+            lws, size = self._at(lws, current), life.size_of(leader) or size
         return wanted.wanted_group(lws, index, revision=current, size=size)
+
+    def _at(self, lws: LeaderWorkerSet, key: str) -> LeaderWorkerSet:
+        """The set as it was at a revision: a group below a rollout's partition keeps its templates. Where the revision
+        is not known, as the set is now."""
+        meta = lws.metadata
+        if key == self._revision(lws):
+            return lws
+        known = self._restored.get((meta.uid, key))
+        if known is None or known[0] != meta.generation:
+            revisions = self.sources.revisions.by_index(BY_SET, key_of(lws))
+            found = revision.find(revision.owned(revisions, lws), key)
+            if found is None:
+                return lws
+            if len(self._restored) >= REMEMBERED:
+                self._restored.clear()
+            known = self._restored[meta.uid, key] = (meta.generation, revision.restored(lws, found))
+        return known[1]
 
     def _revision(self, lws: LeaderWorkerSet) -> str:
         """The hash that new members of the set will carry, worked out once per generation."""

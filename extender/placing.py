@@ -168,7 +168,7 @@ class Placing:
         snapshot = self.ledger.snapshot(excluding=[seeker.key for seeker in seekers])
         pods = [each.key for each in before]
         decisions = plan_in_order(snapshot, [*requests, *before], SOLVER_BUDGET, provided=pods)
-        return [decisions[seeker.key] for seeker in seekers]
+        return [_for_surge(seeker, decisions[seeker.key]) for seeker in seekers]
 
     def _write(self, seeker: Seeker, decision: Decision) -> None:
         base = seeker.record or records.first_record(seeker.group)
@@ -300,6 +300,15 @@ class Placing:
             self.ledger.hold(key, None)
         except ApiError as error:
             log.warning("outcome of a reservation is unknown, its slots stay held group=%s reason=%s", key, error)
+
+
+def _for_surge(seeker: Seeker, decision: Decision) -> Decision:
+    """A surge group on a full cluster waits for new hosts, or for leave to do without."""
+    if isinstance(decision, Placed) or not seeker.group.must_stay_available:
+        return decision
+    reason = f"it is a surge group of a rolling update with maxUnavailable 0, which waits for room: {decision.reason}"
+    fix = "set maxUnavailable to 1, so that the update reuses the hosts of the groups that it replaces"
+    return replace(decision, reason=reason, fix=f"{fix}, or {decision.fix}" if decision.fix else fix)
 
 
 def _avoided(record: GroupPlacement | None, now: float) -> frozenset[str]:

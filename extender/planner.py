@@ -188,7 +188,7 @@ class Planner:
         record = view.record
         is_bound = record is not None and record.status.state == api.BOUND
         return Seeker(
-            group=self.observer.shaped(group, record),
+            group=self.observer.shaped(group),
             record=record,
             since=self.observer.wanted_since(group, record),
             lost=life.lost_slots(view, record) if record is not None and is_bound else frozenset(),

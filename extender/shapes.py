@@ -21,19 +21,20 @@ from lws_sched.kube.port import Runtime
 log = logging.getLogger(__name__)
 
 REMEMBERED = 1000
-"""Generations whose shapes are kept; a forgotten one costs two dry runs."""
+"""Revisions whose shapes are kept; a forgotten one costs two dry runs."""
 
 
 class AdmittedShapes:
-    """The shapes of each LeaderWorkerSet's members, asked for once per generation."""
+    """The shapes of each LeaderWorkerSet's members, asked for once per revision."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._known: OrderedDict[tuple[str, int], MemberShapes] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], MemberShapes] = OrderedDict()
 
-    def of(self, lws: LeaderWorkerSet) -> MemberShapes:
-        """Raises what the API server answers when it cannot say now: ask again later."""
-        key = (lws.metadata.uid, lws.metadata.generation)
+    def of(self, lws: LeaderWorkerSet, revision: str) -> MemberShapes:
+        """`lws` is the set as it was at the revision. Raises what the API server answers when it cannot say now: ask
+        again later."""
+        key = (lws.metadata.uid, revision)
         known = self._known.get(key)
         if known is None:
             known = self._known[key] = self._ask(lws)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from lws_sched.api import lws as lwsapi
 from lws_sched.api import names
 from lws_sched.api.lws import LeaderWorkerSet
+from lws_sched.core import rollout
 from lws_sched.core.desired import scheduler_of
 from lws_sched.placement import GroupRequest, PodShape
 from lws_sched.placement.request import LEADER_WORKER
@@ -62,6 +63,8 @@ class WantedGroup:
     ask: Ask
     leader_first: bool
     created: str
+    must_stay_available: bool = False
+    """A surge group of an update that may take no other group down first (maxUnavailable 0)."""
     shapes: MemberShapes = UNKNOWN_SHAPES
     """Filled in when a place is looked for: admission has to be asked for them."""
 
@@ -165,6 +168,7 @@ def wanted_group(lws: LeaderWorkerSet, index: int, *, revision: str, size: int) 
         ask=ask_of(lws),
         leader_first=lws.spec.startup_policy == lwsapi.LEADER_READY,
         created=lws.metadata.creation_timestamp,
+        must_stay_available=index >= lws.spec.replicas and rollout.budget(lws).unavailable == 0,
     )
 
 

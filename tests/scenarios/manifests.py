@@ -58,6 +58,11 @@ class LeaderWorkerSet:
         """Workers are created once their leader is ready."""
         return self._with_spec(startupPolicy="LeaderReady")
 
+    def rolling(self, *, surge: int, unavailable: int) -> Self:
+        """How many groups an update may add, and how many it may take down."""
+        limits = {"maxSurge": surge, "maxUnavailable": unavailable}
+        return self._with_spec(rolloutStrategy={"type": "RollingUpdate", "rollingUpdateConfiguration": limits})
+
     def restart_policy(self, policy: str) -> Self:
         changed = copy.deepcopy(self.body)
         changed["spec"]["leaderWorkerTemplate"]["restartPolicy"] = policy
