@@ -94,10 +94,37 @@ def decide(view: View) -> Step:
     if view.wanted is None:
         return NOTHING if record is None or view.pods else Step(remove=True)
     if record is None:
-        return _unrecorded(view, view.wanted)
+        return _unless_held_back(view, _unrecorded(view, view.wanted))
     if all(ref.uid != view.wanted.set_uid for ref in record.metadata.owner_references):
         return NOTHING if _ungated(view) else Step(remove=True)
-    return _BY_STATE[record.status.state](view, record)
+    return _unless_held_back(view, _BY_STATE[record.status.state](view, record))
+
+
+def _unless_held_back(view: View, step: Step) -> Step:
+    """Nobody is planned whose pods somebody else holds back; what it holds is given back once nothing stands on it."""
+    if not step.plan or not is_held_back(view):
+        return step
+    record = step.write or view.record
+    if record is None or not record.status.slots or record.status.state == api.BOUND:
+        return replace(step, plan=False)
+    left = NO_POD_SECONDS - records.age(record, view.stamp.now)
+    if step.write is not None or (record.status.state != api.ABORTING and left > 0):
+        return replace(step, plan=False, again=max(left, AGAIN_SECONDS))
+    return Step(write=records.given_back(record, view.stamp, records.HELD_BACK))
+
+
+def is_held_back(view: View) -> bool:
+    """Whether a gate that is not ours holds a member back, or the members that a queue is to admit are not there."""
+    foreign = any(gate.name != names.GATE for pod in view.pods.values() for gate in pod.spec.scheduling_gates)
+    return foreign or (view.wanted is not None and view.wanted.is_queued and not _has_come(view, view.wanted))
+
+
+def _has_come(view: View, wanted: WantedGroup) -> bool:
+    """The leader of a group that is planned from its pods; of plain pods a worker too, to know what workers are."""
+    leader = view.pods.get(0)
+    if leader is None or is_leaving(leader):
+        return False
+    return not wanted.is_of_pods or wanted.size == 1 or len(view.pods) > 1
 
 
 def is_gated(pod: Pod) -> bool:
@@ -149,6 +176,9 @@ def _reserved(view: View, record: GroupPlacement) -> Step:
         return given_up
     if not _fits_members(view, record):
         return _abort(view, record, "the group changed before it was bound") if _ungated(view) else Step(plan=True)
+    if not _ungated(view) and is_held_back(view):
+        left = NO_POD_SECONDS - records.age(record, view.stamp.now)
+        return Step(again=left) if left > 0 else Step(write=records.given_back(record, view.stamp, records.HELD_BACK))
     if not view.pods:
         left = NO_POD_SECONDS - records.age(record, view.stamp.now)
         return Step(again=left) if left > 0 else Step(write=records.given_back(record, view.stamp))

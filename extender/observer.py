@@ -23,8 +23,10 @@ from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.life import View
 from lws_sched.extender.records import RecordStore, Stamp
 from lws_sched.extender.shapes import REMEMBERED, AdmittedShapes
+from lws_sched.extender.stages import is_made_by, is_member
 from lws_sched.intake import wanted
-from lws_sched.intake.wanted import WantedGroup
+from lws_sched.intake.shapes import member_shapes
+from lws_sched.intake.wanted import MemberShapes, WantedGroup
 from lws_sched.kube.port import Informer, Runtime
 
 BY_GROUP = "group"
@@ -85,8 +87,10 @@ class Observer:
         """Whether the group's set wants it, or is not known yet: it is about to be, as its pods cannot come before."""
         namespace, leader = split_key(group)
         parts = names.parent_and_ordinal(leader)
-        is_known = parts is not None and self.sources.sets.get(namespace, parts[0]) is not None
-        return not is_known or self._set_of(group) is not None
+        if parts is None or self.sources.sets.get(namespace, parts[0]) is None:
+            return True
+        found = self._set_of(group)
+        return found is not None and not wanted.is_queued(found[0])
 
     def leader_replicas(self, lws: LeaderWorkerSet) -> int | None:
         leaders = self.sources.stateful_sets.get(lws.metadata.namespace, lws.metadata.name)
@@ -94,6 +98,8 @@ class Observer:
 
     def shaped(self, group: WantedGroup) -> WantedGroup:
         """The group with the shapes of its members. Raises what the API server answers when it cannot say now."""
+        if group.is_of_pods:
+            return replace(group, shapes=self._shapes_of_pods(self._members(group.key)))
         found = self._set_of(group.key)
         if found is None:
             return group
@@ -125,7 +131,7 @@ class Observer:
         """The group as its set wants it now; where it has a leader, of that leader's revision and size."""
         found = self._set_of(group)
         if found is None:
-            return None
+            return self._wanted_by_pods(group)
         lws, index = found
         leader = self.sources.pods.get(*split_key(group))
         current, size = self._revision(lws), lws.spec.leader_worker_template.size
@@ -133,6 +139,23 @@ class Observer:
             current = life.revision_of(leader) or current
             lws, size = self._at(lws, current), life.size_of(leader) or size
         return wanted.wanted_group(lws, index, revision=current, size=size)
+
+    def _wanted_by_pods(self, group: str) -> WantedGroup | None:
+        """A group of plain pods: its leader carries the labels and the size, and there is no set of that name."""
+        namespace, name = split_key(group)
+        parts, leader = names.parent_and_ordinal(name), self.sources.pods.get(namespace, name)
+        if parts is None or leader is None or self.sources.sets.get(namespace, parts[0]) is not None:
+            return None
+        is_leader = leader.metadata.labels.get(names.WORKER_INDEX) == "0" and is_member(leader)
+        size = life.size_of(leader)
+        if not is_leader or not size or leader.metadata.controller is not None or life.is_leaving(leader):
+            return None
+        return wanted.group_of_pods(*parts, leader, size)
+
+    def _shapes_of_pods(self, pods: Mapping[int, Pod]) -> MemberShapes:
+        """What the members ask for that are there: admission has seen them already."""
+        leader, worker = pods[0].spec, pods[max(pods, key=lambda index: (index > 0, -index))].spec
+        return member_shapes((leader, worker))
 
     def _at(self, lws: LeaderWorkerSet, key: str) -> LeaderWorkerSet:
         """The set as it was at a revision: a group below a rollout's partition keeps its templates. Where the revision
@@ -160,11 +183,16 @@ class Observer:
         return known[1]
 
     def _members(self, group: str) -> Mapping[int, Pod]:
-        """The pods of a group by worker index; a pod whose name does not fit its labels is nobody's member."""
-        _, leader = split_key(group)
+        """The pods of a group by worker index. A pod whose name does not fit its labels is nobody's member; nor is one
+        that carries the labels of a set's group, and was not made by the set's StatefulSets."""
+        namespace, leader = split_key(group)
+        parts = names.parent_and_ordinal(leader)
+        lws = self.sources.sets.get(namespace, parts[0]) if parts else None
         found: dict[int, Pod] = {}
         for pod in self.sources.pods.by_index(BY_GROUP, group):
             index = pod.metadata.labels.get(names.WORKER_INDEX, "")
-            if index.isdigit() and pod.metadata.name == names.member_name(leader, int(index)):
+            if not index.isdigit() or pod.metadata.name != names.member_name(leader, int(index)):
+                continue
+            if lws is None or is_made_by(pod, leader if int(index) else lws.metadata.name):
                 found[int(index)] = pod
         return found

@@ -26,6 +26,7 @@ from lws_sched.api.placement import GroupPlacement
 from lws_sched.extender import pinning
 from lws_sched.extender.ledger import Ledger, Slot
 from lws_sched.extender.records import RecordStore
+from lws_sched.extender.stages import is_made_by
 from lws_sched.kube.port import Informer
 
 PATIENCE_SECONDS = 1.0
@@ -92,7 +93,8 @@ class PodHook:
             )
         member = pinning.as_member(request.object)
         if not request.dry_run:
-            slot = self._slot(pod, request.namespace, group)
+            is_held_back = any(gate.name != names.GATE for gate in pod.spec.scheduling_gates)
+            slot = None if is_held_back else self._slot(pod, request.namespace, group)
             member = pinning.pinned(member, slot.node) if slot else pinning.gated(member)
         return Verdict(patch=changed(request.object, member))
 
@@ -107,7 +109,8 @@ class PodHook:
     def _place(self, pod: Pod, namespace: str, group: str) -> Place:
         record = self.records.get(group)
         if record is None:
-            return Place.UNKNOWN if self.expects(group) else Place.NONE
+            is_made = pod.metadata.controller is not None
+            return Place.UNKNOWN if is_made and self.expects(group) else Place.NONE
         if record.status.state not in (api.RESERVED, api.COMMITTED, api.BOUND, api.STICKY):
             return Place.NONE
         if record.spec.revision != pod.metadata.labels.get(names.REVISION):
@@ -116,7 +119,9 @@ class PodHook:
         needed = record.status.slots if slot is not None and slot.index == 0 else (slot.node if slot else "",)
         if slot is None or not all(map(self.ledger.is_healthy, needed)):
             return Place.NONE  # a leader stands for its whole group: what is lost of it is replaced first
-        return self._leader_place(record) if slot.index == 0 else self._worker_place(record, pod, namespace)
+        if slot.index:
+            return self._worker_place(record, pod, namespace)
+        return self._leader_place(record) if is_made_by(pod, record.spec.leader_worker_set) else Place.NONE
 
     def _leader_place(self, record: GroupPlacement) -> Place:
         """A leader can only be created once the one before is gone, so a record that still serves that one lags."""

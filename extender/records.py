@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 
 from lws_sched.api import placement as api
+from lws_sched.api.core import POD
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.meta import Meta, OwnerReference
 from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement, GroupPlacementSpec, GroupPlacementStatus
@@ -26,6 +27,7 @@ from lws_sched.kube.port import Cluster, Informer
 from lws_sched.placement import Eviction, Placed, PodShape, Refused
 
 NO_POD_CAME = "no pod of the group has come within 30 s of its reservation; it is planned again when one comes"
+HELD_BACK = "its pods are held back by a scheduling gate of somebody else's; it is planned once only ours is left"
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,8 @@ class Stamp:
 
 def first_record(group: WantedGroup) -> GroupPlacement:
     """The record of a group that has none yet, not written."""
-    owner = OwnerReference(
-        api_version=LEADER_WORKER_SET.api_version,
-        kind=LEADER_WORKER_SET.kind,
-        name=group.set_name,
-        uid=group.set_uid,
-    )
+    kind, name = (POD, group.leader_name) if group.is_of_pods else (LEADER_WORKER_SET, group.set_name)
+    owner = OwnerReference(api_version=kind.api_version, kind=kind.kind, name=name, uid=group.set_uid)
     meta = Meta(name=group.leader_name, namespace=group.namespace, owner_references=(owner,))
     return GroupPlacement(metadata=meta, spec=_spec_of(group))
 
@@ -145,8 +143,8 @@ def waiting_for_fewer(
     return _stamped(record, replace(record.status, predecessors=predecessors), stamp, keep_since=True)
 
 
-def given_back(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:
-    return waiting(record, Refused(key="", reason=NO_POD_CAME, fix="", proof=""), stamp)
+def given_back(record: GroupPlacement, stamp: Stamp, reason: str = NO_POD_CAME) -> GroupPlacement:
+    return waiting(record, Refused(key="", reason=reason, fix="", proof=""), stamp)
 
 
 def committed(record: GroupPlacement, uids: Mapping[str, str], stamp: Stamp) -> GroupPlacement:

@@ -19,6 +19,12 @@ def is_member(pod: Pod) -> bool:
     return pod.spec.scheduler_name == names.SCHEDULER and names.SET_NAME in pod.metadata.labels
 
 
+def is_made_by(pod: Pod, stateful_set: str) -> bool:
+    """Whether the pod's controller is the StatefulSet of that name. Labels are anybody's to write."""
+    owner = pod.metadata.controller
+    return owner is not None and owner.kind == "StatefulSet" and owner.name == stateful_set
+
+
 def expected_members(record: GroupPlacement, leader: Pod | None, arriving: str) -> frozenset[str]:
     """The pod names whose bind calls must all be held before the stage of `arriving` is committed."""
     name = record.metadata.name

@@ -47,6 +47,10 @@ RESTARTS_PREFIX = "group-restarts." + _OURS
 SPREAD_TOPOLOGY = _OURS + "spread-topology"
 TOPOLOGY_ANNOTATIONS = (REQUIRED_TOPOLOGY, PREFERRED_TOPOLOGY, SUBGROUP_REQUIRED_TOPOLOGY, SPREAD_TOPOLOGY)
 
+# --- others' ---------------------------------------------------------------------------------------------------------
+QUEUE = "kueue.x-k8s.io/queue-name"
+"""Label of what Kueue admits."""
+
 # --- well-known Kubernetes labels ------------------------------------------------------------------------------------
 HOSTNAME = "kubernetes.io/hostname"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from lws_sched.api import lws as lwsapi
 from lws_sched.api import names
+from lws_sched.api.core import Pod
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.core import rollout
 from lws_sched.core.desired import scheduler_of
@@ -65,6 +66,10 @@ class WantedGroup:
     created: str
     must_stay_available: bool = False
     """A surge group of an update that may take no other group down first (maxUnavailable 0)."""
+    is_queued: bool = False
+    """Somebody else decides when its pods may start: it is planned from them once only our gate holds them back."""
+    is_of_pods: bool = False
+    """No LeaderWorkerSet asks for it, but pods that carry a group's labels; `set_uid` is the leader's UID."""
     shapes: MemberShapes = UNKNOWN_SHAPES
     """Filled in when a place is looked for: admission has to be asked for them."""
 
@@ -152,6 +157,15 @@ def unsupported(lws: LeaderWorkerSet) -> str:
     return ""
 
 
+def is_queued(lws: LeaderWorkerSet) -> bool:
+    """Whether a queue admits the set's pods, by its label or by a scheduling gate that the templates carry."""
+    template = lws.spec.leader_worker_template
+    templates = (template.actual_leader_template, template.worker_template)
+    labels = [lws.metadata.labels, *((each.get("metadata") or {}).get("labels") or {} for each in templates)]
+    gates = [gate.get("name") for each in templates for gate in each.get("spec", {}).get("schedulingGates") or ()]
+    return any(names.QUEUE in each for each in labels) or any(gate != names.GATE for gate in gates)
+
+
 def group_count(lws: LeaderWorkerSet, leader_replicas: int | None) -> int:
     """How many groups exist or are about to; `leader_replicas` is the leader StatefulSet's, None where it has none."""
     return max(lws.spec.replicas, leader_replicas or 0)
@@ -169,6 +183,30 @@ def wanted_group(lws: LeaderWorkerSet, index: int, *, revision: str, size: int) 
         leader_first=lws.spec.startup_policy == lwsapi.LEADER_READY,
         created=lws.metadata.creation_timestamp,
         must_stay_available=index >= lws.spec.replicas and rollout.budget(lws).unavailable == 0,
+        is_queued=is_queued(lws),
+    )
+
+
+def group_of_pods(set_name: str, index: int, leader: Pod, size: int) -> WantedGroup:
+    """The group that plain pods make up by their labels: what is asked, its leader's annotations say."""
+    annotations = leader.metadata.annotations
+    preferred = annotations.get(names.PREFERRED_TOPOLOGY, "")
+    return WantedGroup(
+        namespace=leader.metadata.namespace,
+        set_name=set_name,
+        set_uid=leader.metadata.uid,
+        index=index,
+        size=size,
+        revision=leader.metadata.labels.get(names.REVISION, ""),
+        ask=Ask(
+            required=annotations.get(names.REQUIRED_TOPOLOGY, "").strip(),
+            exclusive=annotations.get(names.EXCLUSIVE_TOPOLOGY, "").strip(),
+            preferred=tuple(level.strip() for level in preferred.split(",") if level.strip()),
+        ),
+        leader_first=False,
+        created=leader.metadata.creation_timestamp,
+        is_queued=True,
+        is_of_pods=True,
     )
 
 

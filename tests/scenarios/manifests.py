@@ -68,6 +68,15 @@ class LeaderWorkerSet:
         changed["spec"]["leaderWorkerTemplate"]["restartPolicy"] = policy
         return type(self)(changed)
 
+    def gated_by(self, gate: str) -> Self:
+        """Every pod carries a scheduling gate of somebody else's."""
+        return self._with_templates(schedulingGates=[{"name": gate}])
+
+    def labelled(self, key: str, value: str) -> Self:
+        changed = copy.deepcopy(self.body)
+        changed["metadata"].setdefault("labels", {})[key] = value
+        return type(self)(changed)
+
     def priority(self, name: str) -> Self:
         """Of the PriorityClass of that name."""
         never = "Never" if name.endswith(NEVER) else None

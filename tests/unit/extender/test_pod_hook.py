@@ -73,9 +73,8 @@ def body(index: int, *, maker: str = "workers-uid", **labels: str) -> dict[str, 
     made: dict[str, Any] = msgspec.to_builtins(pod(index))
     made["metadata"]["labels"] |= labels
     made["spec"]["containers"] = [{"name": "c"}]
-    if index:
-        owner = {"kind": "StatefulSet", "name": "a-0", "uid": maker, "controller": True}
-        made["metadata"]["ownerReferences"] = [owner]
+    owner = {"kind": "StatefulSet", "name": "a-0" if index else "a", "uid": maker, "controller": True}
+    made["metadata"]["ownerReferences"] = [owner]
     return made
 
 
@@ -180,3 +179,24 @@ def test_a_pod_that_borrows_the_labels_of_a_member_but_not_its_name_gets_no_slot
     forged = body(0)
     forged["metadata"]["name"] = "impostor"
     assert not World(record(api.RESERVED)).create(forged).allowed
+
+
+def test_a_pod_that_only_carries_a_leaders_labels_is_gated() -> None:
+    forged = body(0)
+    forged["metadata"]["ownerReferences"] = []
+    assert node_in(World(record(api.RESERVED)).create(forged)) is None
+
+
+def test_a_member_behind_somebody_elses_gate_is_not_pinned_yet() -> None:
+    waiting = body(1)
+    waiting["spec"]["schedulingGates"] = [{"name": "quota.example/queue"}]
+    patch = patch_of(World(record(api.RESERVED)).create(waiting))
+    assert "/spec/affinity" not in patch
+    assert [each["name"] for each in _gates(patch)] in (["quota.example/queue", names.GATE], [names.GATE])
+
+
+def _gates(patch: dict[str, Any]) -> list[dict[str, str]]:
+    """The gates that the patch sets, or adds one by one."""
+    return next(
+        value if isinstance(value, list) else [value] for path, value in patch.items() if "schedulingGates" in path
+    )
