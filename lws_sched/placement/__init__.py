@@ -46,11 +46,14 @@ from lws_sched.placement.request import (
 from lws_sched.placement.shape import pod_requests, shape_of
 from lws_sched.placement.snapshot import Snapshot
 from lws_sched.placement.topology import LEVELS, Level, UnknownLevel, levels_on, resolve
+from lws_sched.placement.torus import fit_box, pack_boxes, preempt_box
+from lws_sched.placement.torus_grid import BoxRequest, Torus
 from lws_sched.placement.victims import Cost, Victim
 
 __all__ = [
     "Amounts",
     "BatchAnswer",
+    "BoxRequest",
     "Budget",
     "Cost",
     "Decision",
@@ -74,15 +77,19 @@ __all__ = [
     "Taint",
     "Tenant",
     "Toleration",
+    "Torus",
     "UnknownLevel",
     "Victim",
     "defragment",
     "diagnose",
+    "fit_box",
     "levels_on",
+    "pack_boxes",
     "pod_requests",
     "plan",
     "plan_together",
     "preempt",
+    "preempt_box",
     "replace_lost",
     "resolve",
     "shape_of",

@@ -67,7 +67,7 @@ def preempt(
         value=value,
         bound=bound,
         proof="optimal" if value == bound else "feasible",
-        reason=_reason(gone, placed),
+        reason=reason_for(gone, placed),
     )
 
 
@@ -78,7 +78,8 @@ def _refused(cleared: Snapshot, request: GroupRequest, count: int) -> Refused:
     return Refused(request.key, diagnosis.reason + evicted, diagnosis.fix, "infeasible")
 
 
-def _reason(gone: Sequence[Victim], placed: Placed) -> str:
+def reason_for(gone: Sequence[Victim], placed: Placed) -> str:
+    """Why the placement holds, for a user."""
     where = placed.domain_value or "the cluster"
     if not gone:
         return f"it fits in {where} as things are"
