@@ -6,7 +6,7 @@ NODES ?= 1000
 HOSTS_PER_RACK ?= 16
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test controlplane unit plane check cluster bench bench-quick bench-bind clean
+.PHONY: demo test controlplane unit plane check cluster bench bench-quick bench-rollout bench-bringup bench-scale bench-bind clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/lws-sched demo
@@ -40,6 +40,9 @@ bench: $(VENV)/.bench
 
 bench-quick: $(VENV)/.runtime
 	@$(BIN)/python -m benchmarks.placement --quick $(BENCH_OPTIONS)
+
+bench-rollout bench-bringup bench-scale: controlplane
+	@$(BIN)/python -m benchmarks.controller_$(@:bench-%=%)
 
 bench-bind: controlplane
 	@$(BIN)/python -m benchmarks.bind_rate

@@ -22,12 +22,15 @@ from lws_sched.api.core import (
     StatefulSet,
 )
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
-from lws_sched.api.meta import Meta, Object, key_of
+from lws_sched.api.meta import Meta, Object, key_of, split_key
 from lws_sched.controller.lost import LostPods
 from lws_sched.core import group
 from lws_sched.core.applied import WHOLE_STATEFUL_SET, WholeStatefulSet
 from lws_sched.kube.port import Change, Informer, Queue, Runtime
 
+_FEW_GROUPS = 20
+_SECONDS_PER_GROUP = 0.0002
+"""How long a change of one group waits for others, per group of its set: several times what counting them takes."""
 _BY_SET = "set"
 _BY_GROUP = "group"
 _LEADERS_BY_SET = "leaders"
@@ -157,17 +160,24 @@ class Subscriptions:
         if is_edited:
             self.groups.add(key_of(change.latest))
         if is_edited or (old and new and group.is_available(old) != group.is_available(new)):
-            self.sets.add(set_key(change.latest.metadata))
+            self._recount(set_key(change.latest.metadata))
 
     def _pod_changed(self, change: Change[Pod]) -> None:
         pod = change.latest
         if change.old is not None and change.new is not None and _what_matters(change.old) == _what_matters(change.new):
             return
         if is_leader(pod) and _what_a_set_counts(change.old) != _what_a_set_counts(change.new):
-            self.sets.add(set_key(pod.metadata))
+            self._recount(set_key(pod.metadata))
         if change.new is None:
             self.lost.add(group_key(pod), pod)
         self.groups.add(group_key(pod))
+
+    def _recount(self, key: str) -> None:
+        """One group of the set changed. Of many groups others will too, within moments: they are counted together, or
+        a large set coming up would be counted without end."""
+        lws = self.watches.sets.get(*split_key(key))
+        groups = 0 if lws is None else lws.spec.replicas
+        self.sets.add_after(key, groups * _SECONDS_PER_GROUP if groups > _FEW_GROUPS else 0.0)
 
     def _service_changed(self, change: Change[Service]) -> None:
         key = key_of(change.latest)

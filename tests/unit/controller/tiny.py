@@ -195,7 +195,10 @@ class TinyQueue:
         self._keys[key] = None
 
     def add_after(self, key: str, seconds: float) -> None:
-        self.waiting[key] = seconds
+        if seconds <= 0:
+            self.add(key)
+        else:
+            self.waiting[key] = seconds
 
     def run(self) -> bool:
         """Reconcile every key once; whether there was any. A run asked for without delay comes at once."""
