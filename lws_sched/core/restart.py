@@ -2,8 +2,9 @@
 
 A member has failed when one of its containers restarted, when it ended, when it is being deleted, or when it was seen
 to disappear. Only members of the present incarnation count: pods that an earlier leader left behind, and pods of
-another revision, say nothing about this group. The answer is decided from the whole group at once, so it does not
-depend on which pod's change was noticed first. Recreating means deleting the leader: the controller does that.
+another revision, say nothing about this group; nor do pods beyond its size. The answer is decided from the whole group
+at once, so it does not depend on which pod's change was noticed first. Recreating means deleting the leader: the
+controller does that.
 """
 
 from __future__ import annotations
@@ -70,7 +71,13 @@ def _belongs(pod: Pod, group: Members) -> bool:
     owner = pod.metadata.controller
     owners = {leader.uid} | ({group.workers.metadata.uid} if group.workers is not None else set())
     same_revision = pod.metadata.labels.get(names.REVISION) == leader.labels.get(names.REVISION)
-    return owner is not None and owner.uid in owners and same_revision
+    return owner is not None and owner.uid in owners and same_revision and not _is_surplus(pod)
+
+
+def _is_surplus(pod: Pod) -> bool:
+    """Beyond the group's size: somebody scaled the worker StatefulSet by hand, and it is scaled back."""
+    index, size = pod.metadata.labels.get(names.WORKER_INDEX, ""), pod.metadata.annotations.get(names.SIZE, "")
+    return index.isdecimal() and size.isdecimal() and int(index) >= int(size)
 
 
 def _has_started(group: Members, lost: Sequence[Pod], size: int) -> bool:

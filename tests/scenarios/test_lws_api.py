@@ -79,7 +79,7 @@ def test_services_follow_the_groups_from_one_network_to_the_other_and_back(clust
 
 def test_workers_that_somebody_scaled_or_relabelled_are_brought_back(cluster: Cluster) -> None:
     cluster.has_racks(1, hosts=2)
-    cluster.apply(_plain("meddled", replicas=1, size=3).restart_policy("None"))
+    cluster.apply(_plain("meddled", replicas=1, size=3))
     cluster.eventually(is_available("meddled", 1))
     before = cluster.uids("meddled")
 

@@ -62,6 +62,10 @@ def _failed(lws: LeaderWorkerSet, pods: Sequence[Pod], lost: Sequence[Pod] = ())
         pytest.param(
             [LEADER, _terminating(worker(workers(LEADER, revision="old")))], [], "", id="a worker of another revision"
         ),
+        pytest.param(
+            [LEADER, WORKER, _terminating(worker(WORKERS, 2, annotations={names.SIZE: "2"}))], [], "",
+            id="a worker too many",
+        ),
     ],
 )  # fmt: skip
 def test_recreate_on_pod_restart(pods: Sequence[Pod], lost: Sequence[Pod], wanted: str) -> None:
