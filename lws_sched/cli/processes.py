@@ -67,6 +67,10 @@ class Invocation:
     log_level: str
 
 
+REPORTERS = {"lws-controller": "leaderworkerset"}
+"""What a process's events say who wrote them, where that is not its name: the API says what the controller's do."""
+
+
 @dataclass(frozen=True)
 class Webhooks:
     """One process's hooks, and the names of the configurations that register them."""
@@ -255,7 +259,10 @@ class Process:
     def _runtime(self) -> ThreadedRuntime:
         election, identity = self.configuration.leader_election, _identity()
         lease = LeaseName(self.namespace, election.resource_name, identity) if election.leader_elect else None
-        runtime = ThreadedRuntime(self.client, RuntimeSettings(self.name, identity, lease, config.terms(election)))
+        settings = RuntimeSettings(
+            self.name, identity, lease, config.terms(election), reporter=REPORTERS.get(self.name, "")
+        )
+        runtime = ThreadedRuntime(self.client, settings)
         runtime.on_leadership(self._won, self._lost)
         return runtime
 

@@ -58,6 +58,8 @@ class Settings:
     lease: LeaseName | None = None
     """None: no election, this process always leads, at epoch 0."""
     terms: Terms = field(default_factory=Terms)
+    reporter: str = ""
+    """What events say who wrote them; "" for `name`."""
 
 
 class ThreadedRuntime:
@@ -71,7 +73,7 @@ class ThreadedRuntime:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self._random = random or Random()
-        self._recorder = EventRecorder(client, Reporter(settings.name, settings.instance), self.clock)
+        self._recorder = EventRecorder(client, Reporter(settings.reporter or settings.name, settings.instance), self.clock)
         self.recorder: Recorder = self._recorder
         self._tasks = TaskPool("task", SUBMITTED)
         self._gathered = TaskPool("gather", SIDE_BY_SIDE)

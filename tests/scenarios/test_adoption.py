@@ -11,7 +11,7 @@ import json
 import pytest
 
 from tests.controlplane.client import path_of
-from tests.scenarios.cluster import PODS, SETS, Body, Cluster
+from tests.scenarios.cluster import EVENTS, PODS, SETS, Body, Cluster
 from tests.scenarios.manifests import LeaderWorkerSet, lws
 from tests.scenarios.test_lws_api import SERVICES, STATEFUL_SETS, is_available
 from tests.system.product import CONTROLLER, LwsSched
@@ -114,3 +114,5 @@ def test_the_scale_subresource_answers_an_autoscaler(cluster: Cluster, product: 
     assert [pod["metadata"]["name"] for pod in selected] == ["scaled-0"]
     client.replace(path, {**scale, "spec": {"replicas": 2}})
     cluster.eventually(is_available("scaled", 2))
+    reporters = {each["reportingController"] for each in cluster.all(EVENTS) if each["regarding"]["name"] == "scaled"}
+    assert reporters == {"leaderworkerset"}
