@@ -73,7 +73,9 @@ class ThreadedRuntime:
         self.settings = settings
         self.clock: Clock = clock or SystemClock()
         self._random = random or Random()
-        self._recorder = EventRecorder(client, Reporter(settings.reporter or settings.name, settings.instance), self.clock)
+        self._recorder = EventRecorder(
+            client, Reporter(settings.reporter or settings.name, settings.instance), self.clock
+        )
         self.recorder: Recorder = self._recorder
         self._tasks = TaskPool("task", SUBMITTED)
         self._gathered = TaskPool("gather", SIDE_BY_SIDE)
