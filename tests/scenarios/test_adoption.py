@@ -114,5 +114,6 @@ def test_the_scale_subresource_answers_an_autoscaler(cluster: Cluster, product: 
     assert [pod["metadata"]["name"] for pod in selected] == ["scaled-0"]
     client.replace(path, {**scale, "spec": {"replicas": 2}})
     cluster.eventually(is_available("scaled", 2))
-    reporters = {each["reportingController"] for each in cluster.all(EVENTS) if each["regarding"]["name"] == "scaled"}
+    kind = "LeaderWorkerSet"
+    reporters = {each["reportingController"] for each in cluster.all(EVENTS) if each["regarding"]["kind"] == kind}
     assert reporters == {"leaderworkerset"}
