@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -131,20 +132,47 @@ def rules() -> list[dict[str, Any]]:
     return list(group["rules"])
 
 
-@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
-def test_an_alert_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -> None:
+def panels() -> list[dict[str, Any]]:
+    return list(json.loads((DEPLOY / "grafana" / "lws-sched.json").read_text())["panels"])
+
+
+def unknown(expression: str, legend: str = "") -> set[str]:
+    """Metrics in a query that no program has, and labels in it or in its legend that these metrics do not have."""
     found = [each for each in vars(families).values() if isinstance(each, Family)]
     known = {each.name: set(each.labels) for each in found}
     known |= {f"{each.name}_bucket": {*each.labels, "le"} for each in found if each.kind == HISTOGRAM}
-    words = set(re.findall(r"[a-z_]{8,}", rule["expr"])) - {"increase", "histogram_quantile", "controller", "webhook"}
-    used = {word for word in words if "_" in word}
+    used = set(re.findall(r"\b(?:lws_sched|controller_runtime|workqueue|rest_client|leader_election)_\w+", expression))
+    labels = {label for names in re.findall(r"by \(([^)]*)\)", expression) for label in re.split(r",\s*", names)}
+    labels |= set(re.findall(r"[{,]\s*(\w+)[!=]", expression)) | set(re.findall(r"(?:labels\.|\{\{)(\w+)", legend))
+    assert used, f"{expression} asks for none of our metrics"
+    return (used - known.keys()) | (labels - set().union(*(known.get(each, set()) for each in used)))
 
-    assert used
-    assert used <= known.keys()
-    labels = {label.strip() for group in re.findall(r"by \(([^)]*)\)", rule["expr"]) for label in group.split(",")}
-    labels |= set(re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))) - {"pod"}
-    assert labels <= set().union(*(known[each] for each in used))
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -> None:
+    # `pod` is the label of whoever was scraped.
+    assert unknown(rule["expr"], str(rule["annotations"])) <= {"pod"}
     assert {"summary", "description"} == rule["annotations"].keys()
+
+
+@pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
+def test_a_panel_asks_for_metrics_and_labels_that_exist(panel: dict[str, Any]) -> None:
+    for target in panel["targets"]:
+        assert unknown(target["expr"], target["legendFormat"]) == set()
+
+
+@pytest.mark.parametrize(
+    ("expression", "legend", "missing"),
+    [
+        ("rate(lws_sched_group_restart_total[5m])", "", {"lws_sched_group_restart_total"}),
+        ("sum by (nome) (workqueue_depth)", "", {"nome"}),
+        ('workqueue_depth{nome="a"}', "", {"nome"}),
+        ("workqueue_depth", "{{nome}}", {"nome"}),
+        ("workqueue_depth", "{{name}}", set()),
+    ],
+)
+def test_a_query_for_what_is_not_there_is_found_out(expression: str, legend: str, missing: set[str]) -> None:
+    assert unknown(expression, legend) == missing
 
 
 def test_the_image_is_built_from_the_constraints() -> None:
