@@ -17,6 +17,7 @@ import pytest
 
 from lws_sched.admission import certificates, rotation
 from lws_sched.admission.rotation import Held
+from lws_sched.admission.server import LOOK_SECONDS as LOOK_EVERY
 from tests.controlplane.client import ApiError, path_of
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.ports import LOCALHOST, free_ports
@@ -303,6 +304,16 @@ def test_the_probes_tell_what_is_missing(edges: Edges) -> None:
     assert replica.probe("/healthz") == (200, "ok")
     assert replica.probe("/readyz") == (200, "ok")
     assert replica.probe("/metrics")[0] == 404
+
+
+def test_replicas_that_have_nothing_to_mend_write_nothing(edges: Edges) -> None:
+    def versions() -> list[str]:
+        return [edges.client.get(path)["metadata"]["resourceVersion"] for path in (MUTATING, VALIDATING, SECRET)]
+
+    before = versions()
+    time.sleep(2 * LOOK_EVERY)
+
+    assert versions() == before
 
 
 def test_metrics_are_for_those_who_may_read_them(edges: Edges) -> None:
