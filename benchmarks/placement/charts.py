@@ -78,12 +78,12 @@ def latency(report: speed.Report, path: Path) -> None:
         ("one numpy pass", "#9aa5b1", [each.floor for each in report.latency]),
     )
     for name, colour, values in lines:
-        axis.loglog(nodes, values, "o-", color=colour, ms=4)
-        axis.annotate(f" {name}", (nodes[-1], values[-1] or 0), color=colour, va="center", fontsize=9)
+        axis.loglog(nodes, values, "o-", color=colour, ms=4, label=name)
     axis.set_xticks(nodes, [f"{each:,}" for each in nodes])
     axis.minorticks_off()
     axis.set_xlabel("nodes")
     axis.set_ylabel("one decision, median, ms")
+    axis.legend(frameon=False, fontsize=9, loc="center left", bbox_to_anchor=(1, 0.5))
     _plain(axis)
     save(figure, path)
 
