@@ -33,7 +33,7 @@ from benchmarks.placement import command
 from benchmarks.placement.arrivals import RULES, group
 from benchmarks.placement.fleets import RACK, generated
 from benchmarks.placement.floor import Floor, Waiting
-from benchmarks.placement.ours import members_of, snapshot_of
+from benchmarks.placement.ours import carry_out, members_of, snapshot_of
 from lws_sched.placement import Defragmentation, GroupRequest, Movable, Move, defragment
 
 HOSTS = 16
@@ -206,17 +206,8 @@ def _try(one: Blocked, least: int) -> _Tried:
 
 def play(one: Blocked, moves: Sequence[Move]) -> None:
     """Carry out the moves in their order; raises WrongPlacement where one goes to hosts that are not free then."""
-    standing = {waiting.request.key: waiting for waiting in one.standing}
     for move in moves:
-        waiting = standing[move.key]
-        if sorted(move.members) != list(range(waiting.request.size)):
-            raise AssertionError(f"{move.key}, which shares a rack, is moved in part")
-        arrived = Waiting(waiting.request)
-        hosts = dict(zip(move.members, (one.floor.position[node] for node in move.after), strict=True))
-        one.floor.check(waiting.request, hosts)
-        one.floor.remove(waiting)
-        one.floor.bind(arrived, hosts)
-        standing[move.key] = arrived
+        carry_out(one.floor, move)
 
 
 # --- cases -----------------------------------------------------------------------------------------------------------

@@ -65,6 +65,12 @@ class Floor:
         )
         self.free = self.allocatable.copy()
         self.fleet = Fleet() if with_fleet else None
+        self.now = 0.0
+        """The simulated clock, in seconds."""
+        self.standing: dict[str, Waiting] = {}
+        """Complete groups by key."""
+        self.disturbed = 0
+        """Complete groups that were moved."""
         self.checked = 0
         """Placements that the independent checker has passed."""
         self.levels = {key: self._codes(key) for key in nodes[0].labels}
@@ -110,9 +116,19 @@ class Floor:
         for index, host in members.items():
             self._charge(waiting.request, index, host)
         waiting.held.update(members)
+        if waiting.complete:
+            self.standing[waiting.request.key] = waiting
+
+    def move(self, waiting: Waiting, hosts: Mapping[int, int]) -> None:
+        """A complete group changes hosts (index to host), which must be free while it still stands where it is."""
+        self.check(waiting.request, hosts)
+        self.remove(waiting)
+        self.bind(waiting, hosts)
+        self.disturbed += 1
 
     def remove(self, waiting: Waiting) -> None:
         """The group is gone: its members give back what they took."""
+        self.standing.pop(waiting.request.key, None)
         for index, host in waiting.held.items():
             self.free[:, host] += self.amounts(shape_at(waiting.request, index))
             self.members[host] -= 1

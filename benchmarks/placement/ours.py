@@ -5,12 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmarks.placement.baselines import backfill
-from benchmarks.placement.floor import Floor, Waiting
-from lws_sched.placement import Budget, Fleet, GroupRequest, Placed, Snapshot, plan
+from benchmarks.placement.floor import Floor, Waiting, WrongPlacement
+from lws_sched.placement import (
+    Budget,
+    Defragmentation,
+    Fleet,
+    GroupRequest,
+    Movable,
+    Move,
+    Placed,
+    Snapshot,
+    defragment,
+    plan,
+)
 
 GREEDY = Budget(deterministic_time=0.0)
 TOGETHER = 64
 """Waiting groups that are planned together, oldest first, in our own discipline."""
+PATIENCE = 3_600.0
+"""Seconds that a group waits before others are moved for it."""
+BETWEEN = 6 * 3_600.0
+"""Seconds between two searches for moves."""
+SEARCH = Budget(deterministic_time=0.3)
 
 
 def snapshot_of(floor: Floor) -> Snapshot:
@@ -52,3 +68,36 @@ class OursTogether:
             if isinstance(decision, Placed):
                 floor.bind(by_key[decision.key], members_of(floor, decision))
         backfill(floor, queue[TOGETHER:], place_ours)
+
+
+class OursMoving:
+    """As `Ours`; and every six hours others are moved out of the way of the group that has waited longest."""
+
+    name = "ours, with defragmentation"
+    needs_fleet = True
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def serve(self, floor: Floor, queue: Sequence[Waiting]) -> None:
+        backfill(floor, queue, place_ours)
+        late = [each for each in queue if not each.complete and floor.now - each.since >= PATIENCE]
+        if late and floor.now >= self._next:
+            self._next = floor.now + BETWEEN
+            self._make_room(floor, late[0])
+
+    def _make_room(self, floor: Floor, waiting: Waiting) -> None:
+        movables = [Movable(each.request, floor.slots(each)) for each in floor.standing.values()]
+        answer = defragment(snapshot_of(floor), waiting.request, movables, SEARCH)
+        if isinstance(answer, Defragmentation):
+            for move in answer.moves:
+                carry_out(floor, move)
+            floor.bind(waiting, members_of(floor, answer.placed))
+
+
+def carry_out(floor: Floor, move: Move) -> None:
+    """Move a whole group; raises WrongPlacement where it goes to hosts that are not free at this moment."""
+    waiting = floor.standing[move.key]
+    if sorted(move.members) != list(range(waiting.request.size)):
+        raise WrongPlacement(f"{move.key}, whose members share a domain, is moved in part")
+    floor.move(waiting, dict(zip(move.members, (floor.position[node] for node in move.after), strict=True)))

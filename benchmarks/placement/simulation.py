@@ -53,6 +53,8 @@ class Looks:
 class Outcome:
     lives: tuple[Life, ...]
     looks: Looks
+    disturbed: int
+    """Running groups that were moved."""
     checked: int
     """Placements passed by the independent checker."""
 
@@ -82,7 +84,7 @@ class Simulation:
         end = jobs[-1].arrival
         for key in self._queue:
             self._lives.append(Life(self._jobs[key], end - self._jobs[key].arrival, started=False))
-        return Outcome(tuple(self._lives), self._looks, self._floor.checked)
+        return Outcome(tuple(self._lives), self._looks, self._floor.disturbed, self._floor.checked)
 
     def _leave_until(self, now: float) -> None:
         while self._leaving and self._leaving[0][0] <= now:
@@ -93,6 +95,7 @@ class Simulation:
                 self._serve(list(self._queue.values()), at)
 
     def _serve(self, queue: list[Waiting], now: float) -> None:
+        self._floor.now = now
         self._policy.serve(self._floor, queue)
         for waiting in queue:
             if waiting.complete:

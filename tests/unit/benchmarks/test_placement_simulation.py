@@ -11,7 +11,7 @@ import pytest
 from benchmarks.placement import arrivals, baselines, convert_traces, quality
 from benchmarks.placement.arrivals import RULES, Job, group
 from benchmarks.placement.fleets import BLOCK, RACK, generated, lingjun
-from benchmarks.placement.ours import Ours, OursTogether
+from benchmarks.placement.ours import PATIENCE, Ours, OursMoving, OursTogether
 from benchmarks.placement.simulation import EVERY, Life, Outcome, Simulation
 
 HOSTS = generated(racks=2, hosts_per_rack=2)
@@ -49,6 +49,16 @@ def test_hosts_of_half_placed_groups_are_seen_as_held() -> None:
     looks = play(baselines.PodByPod(seed=1, leaders_first=False), jobs).looks
     assert looks.held_hosts[-1] == 1
     assert max(play(Ours(), jobs).looks.held_hosts) == 0
+
+
+def test_others_are_moved_for_a_group_that_has_waited_too_long() -> None:
+    long = 3 * PATIENCE
+    one_in_each_rack = [job("a", 1, 0, long), job("b", 1, 0, 10), job("c", 1, 1, long)]
+    jobs = [*one_in_each_rack, job("late", 2, 20, 10), job("d", 1, 30, PATIENCE), job("end", 1, long, 1)]
+    moving, staying = play(OursMoving(), jobs), play(Ours(), jobs)
+    assert (moving.disturbed, staying.disturbed) == (1, 0)
+    assert waits(moving)["late"] == (PATIENCE + 10, True)
+    assert waits(staying)["late"][0] > 2 * PATIENCE
 
 
 def test_a_group_that_never_starts_waits_until_the_end() -> None:
@@ -122,7 +132,7 @@ def lives(waits: Sequence[float], size: int = 8) -> tuple[Life, ...]:
 
 def outcome(waits: Sequence[float]) -> Outcome:
     looks = play(Ours(), [job("only", 1, 0, 1)]).looks
-    return Outcome(lives(waits), looks, checked=0)
+    return Outcome(lives(waits), looks, disturbed=0, checked=0)
 
 
 def test_ours_is_worse_only_where_the_difference_exceeds_the_noise() -> None:
