@@ -175,7 +175,7 @@ class Task:
     @cached_property
     def nodes(self) -> list[NodeState]:
         if not self.scenario.traced:
-            return generated(racks=32 if self.quick else 64, hosts_per_rack=16 if self.scenario.rule == "B" else 4)
+            return generated(racks=32, hosts_per_rack=16) if self.scenario.rule == "B" else generated(16, 4)
         return lingjun(self.traces, blocks=1 if self.scenario.rule == "A" else None)
 
     @cached_property
