@@ -24,9 +24,9 @@ TOGETHER = 64
 """Waiting groups that are planned together, oldest first, in our own discipline."""
 PATIENCE = 3_600.0
 """Seconds that a group waits before others are moved for it."""
-BETWEEN = 6 * 3_600.0
+BETWEEN = 24 * 3_600.0
 """Seconds between two searches for moves."""
-SEARCH = Budget(deterministic_time=0.3)
+SEARCH = Budget(deterministic_time=0.2)
 
 
 def snapshot_of(floor: Floor) -> Snapshot:
@@ -71,7 +71,7 @@ class OursTogether:
 
 
 class OursMoving:
-    """As `Ours`; and every six hours others are moved out of the way of the group that has waited longest."""
+    """As `Ours`; and once a day others are moved out of the way of the group that has waited longest."""
 
     name = "ours, with defragmentation"
     needs_fleet = True
