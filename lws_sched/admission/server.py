@@ -111,7 +111,11 @@ class Upkeep:
     def run(self, stopped: threading.Event) -> None:
         pause = FIRST_SECONDS
         while True:
-            self.look()
+            try:
+                self.look()
+            except Exception as problem:  # whatever it is, the next look must come
+                log.exception("looking after the webhooks failed")
+                self.problem = self.problem or f"looking after the webhooks failed ({problem}); see the log"
             pause = min(LOOK_SECONDS, 2 * pause) if self.problem else LOOK_SECONDS
             if stopped.wait(pause):
                 return
@@ -124,6 +128,9 @@ class Upkeep:
             self.problem = self._registration()
         except InvalidCertificate as problem:
             self.problem = str(problem)
+        except OSError as problem:
+            # OpenSSL's refusals are of this kind too: a key that it finds too short.
+            self.problem = f"the webhook certificate cannot be served: {problem}"
         except ApiError as problem:
             self.problem = before and f"the webhooks are not registered yet: {problem}"
             log.warning("webhooks not looked after reason=%s", problem)

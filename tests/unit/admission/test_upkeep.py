@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import ssl
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -263,6 +265,42 @@ def test_a_namespace_that_is_not_there_is_what_the_user_is_told() -> None:
     nowhere = SharedCertificate(Nowhere(world.server, world.loop), world.clock, NAMESPACE, SECRET_NAME, NAMES)
 
     assert 'namespaces "lws-system" not found' in Replica(world, leads=True, source=nowhere).look()
+
+
+class Picky(Server):
+    def use(self, certificate: Certificate) -> None:
+        raise ssl.SSLError("key too small")
+
+
+class Broken:
+    """A source that fails in a way that nobody thought of, then recovers."""
+
+    def __init__(self, good: CertificateSource, stopped: threading.Event) -> None:
+        self.good, self.stopped, self.looks = good, stopped, 0
+
+    def look(self) -> Certificate:
+        self.looks += 1
+        if self.looks == 1:
+            raise RuntimeError("a fault of ours")
+        self.stopped.set()
+        return self.good.look()
+
+
+def test_a_certificate_that_openssl_refuses_is_told() -> None:
+    replica = Replica(World(), leads=True, server=Picky())
+
+    assert replica.look().startswith("the webhook certificate cannot be served: ")
+
+
+def test_a_look_that_fails_is_followed_by_the_next(caplog: pytest.LogCaptureFixture) -> None:
+    world, stopped = World(), threading.Event()
+    good = SharedCertificate(world.cluster, world.clock, NAMESPACE, SECRET_NAME, NAMES)
+    replica = Replica(world, leads=True, source=Broken(good, stopped))
+
+    replica.upkeep.run(stopped)
+
+    assert replica.upkeep.problem == ""
+    assert "looking after the webhooks failed" in caplog.text
 
 
 def files(folder: Path, certificate: Certificate) -> None:
