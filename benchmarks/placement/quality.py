@@ -89,7 +89,8 @@ class Figures:
 
 @dataclass(frozen=True)
 class Run:
-    """One policy on one scenario, over its seeds. Figures are means over the seeds."""
+    """One policy on one scenario. All is of the first seed, the same for every policy, but the segments are means over
+    all its seeds."""
 
     policy: str
     own_discipline: bool
@@ -97,7 +98,7 @@ class Run:
     whole: Figures
     segments: dict[int, Figures]
     noise: dict[int, Figures]
-    """Standard deviations over the seeds; zero where there is one."""
+    """Standard deviations of the segments over the seeds; zero where there is one."""
     held_hosts: float
     """Hosts that incomplete groups hold, mean over time."""
     held_hosts_most: int
@@ -106,7 +107,7 @@ class Run:
     fragmentation: float
     used: float
     disturbed: int
-    """Running groups that were moved, over all seeds."""
+    """Running groups that were moved."""
     checked: int
 
 
@@ -259,7 +260,7 @@ def figures_of(lives: Sequence[Life], large: int) -> Figures:
 
 
 def run_of(policy: str, outcomes: Sequence[Outcome], large: int) -> Run:
-    looks = [outcome.looks for outcome in outcomes]
+    first, looks = outcomes[0], outcomes[0].looks
     segments = sorted({life.job.segment for outcome in outcomes for life in outcome.lives})
     by_segment = {
         segment: [
@@ -271,15 +272,15 @@ def run_of(policy: str, outcomes: Sequence[Outcome], large: int) -> Run:
         policy=policy,
         own_discipline=policy in OWN,
         seeds=len(outcomes),
-        whole=_over([figures_of(outcome.lives, large) for outcome in outcomes], mean),
+        whole=figures_of(first.lives, large),
         segments={segment: _over(each, mean) for segment, each in by_segment.items()},
         noise={segment: _over(each, _spread) for segment, each in by_segment.items()},
-        held_hosts=round(mean(mean(each.held_hosts) for each in looks), 3),
-        held_hosts_most=max(max(each.held_hosts) for each in looks),
-        largest_fit=round(mean(mean(each.largest_fit) for each in looks), 3),
-        fragmentation=round(mean(mean(each.fragmentation) for each in looks), 4),
-        used=round(mean(mean(each.used) for each in looks), 4),
-        disturbed=sum(outcome.disturbed for outcome in outcomes),
+        held_hosts=round(mean(looks.held_hosts), 3),
+        held_hosts_most=max(max(outcome.looks.held_hosts) for outcome in outcomes),
+        largest_fit=round(mean(looks.largest_fit), 3),
+        fragmentation=round(mean(looks.fragmentation), 4),
+        used=round(mean(looks.used), 4),
+        disturbed=first.disturbed,
         checked=sum(outcome.checked for outcome in outcomes),
     )
 
