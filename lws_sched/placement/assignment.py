@@ -61,7 +61,16 @@ def members_of(request: GroupRequest) -> tuple[tuple[PodShape, int], ...]:
 
 def takes(request: GroupRequest, resource: str) -> int:
     """What one group takes of a resource."""
-    return sum(_asks(shape).get(resource, 0) * count for shape, count in members_of(request))
+    return takings(request).get(resource, 0)
+
+
+def takings(request: GroupRequest) -> dict[str, int]:
+    """What one group takes of each resource."""
+    amounts: dict[str, int] = {}
+    for shape, count in members_of(request):
+        for resource, amount in _asks(shape).items():
+            amounts[resource] = amounts.get(resource, 0) + amount * count
+    return amounts
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,19 @@ The value is the number of members placed; `bound` is what no answer can exceed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from lws_sched.placement import joint
-from lws_sched.placement.exact import search
+from lws_sched.placement.assignment import takings
+from lws_sched.placement.board import Board
+from lws_sched.placement.exact import fits
 from lws_sched.placement.explain import Diagnosis, diagnose
 from lws_sched.placement.node import natural_key
-from lws_sched.placement.request import Budget, Decision, GroupRequest, Placed, Refused
+from lws_sched.placement.request import Budget, Decision, GroupRequest, Placed, PodShape, Refused
 from lws_sched.placement.snapshot import Snapshot, kind_of
-from lws_sched.placement.verify import verify
+from lws_sched.placement.verify import Referee
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,12 @@ class Possible:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._known: dict[GroupRequest, bool] = {}
+        self._known: dict[Hashable, bool] = {}
 
     def __call__(self, request: GroupRequest) -> bool:
         kind = kind_of(self._snapshot, request)
         if kind not in self._known:
-            self._known[kind] = search(self._snapshot, request) is not None
+            self._known[kind] = fits(self._snapshot, request)
         return self._known[kind]
 
 
@@ -88,19 +90,18 @@ class _Step:
 
 def admit(trial: Trial, requests: Iterable[GroupRequest]) -> Trial:
     """Place each request that fits, one after the other. Room only shrinks, so one refusal speaks for its kind."""
-    snapshot, placed = trial.snapshot, dict(trial.placed)
-    refused: set[GroupRequest] = set()
+    board, placed = Board(trial.snapshot), dict(trial.placed)
+    refused: set[Hashable] = set()
     for request in requests:
-        kind = kind_of(snapshot, request)
+        kind = kind_of(trial.snapshot, request)
         if kind in refused:
             continue
-        found = search(snapshot, request)
+        found = board.place(request)
         if found is None:
             refused.add(kind)
-            continue
-        placed[request.key] = found
-        snapshot = snapshot.with_group(request, found.slots)
-    return Trial(snapshot, placed)
+        else:
+            placed[request.key] = found
+    return Trial(board.snapshot(), placed)
 
 
 def _admit_level(
@@ -116,7 +117,7 @@ def _admit_level(
     possible = [request for request in level if alone(request)]
     bound = sum(request.size for request in possible)
     if best.members(level) < bound:
-        largest_first = admit(trial, sorted(level, key=lambda request: -_weight(start, request)))
+        largest_first = admit(trial, _largest_first(start, level))
         if largest_first.members(level) > best.members(level):
             best = largest_first
     if best.members(level) == bound or budget.deterministic_time <= 0:
@@ -129,36 +130,38 @@ def _admit_level(
 
 
 def _rebuild(start: Snapshot, requests: Iterable[GroupRequest], placed: dict[str, Placed]) -> Trial:
-    snapshot = start
-    for request in requests:
-        if request.key in placed:
-            snapshot = snapshot.with_group(request, placed[request.key].slots)
-    return Trial(snapshot, dict(placed))
+    standing = [(request, placed[request.key].slots) for request in requests if request.key in placed]
+    return Trial(start.with_groups(standing), dict(placed))
 
 
 def _turn(request: GroupRequest) -> tuple[object, ...]:
     return (-request.priority, request.created, natural_key(request.key))
 
 
-def _weight(snapshot: Snapshot, request: GroupRequest) -> float:
-    """The largest share of the fleet's free capacity that the group takes, over all resources."""
-    members = ((request.leader, 1), (request.worker, request.size - 1))
-    shares = [
-        amount * count / max(int(snapshot.available(resource).clip(0).sum()), 1)
-        for shape, count in members
-        for resource, amount in shape.requests
-    ]
-    return max(shares, default=0.0)
+def _largest_first(snapshot: Snapshot, requests: Iterable[GroupRequest]) -> list[GroupRequest]:
+    """By the largest share of the fleet's free capacity that a group takes, over all resources."""
+    free: dict[str, int] = {}
+    shares: dict[tuple[PodShape, PodShape, int], float] = {}
+
+    def share(request: GroupRequest) -> float:
+        name = (request.leader, request.worker, request.size)
+        if name not in shares:
+            amounts = takings(request)
+            for resource in amounts:
+                if resource not in free:
+                    free[resource] = max(int(snapshot.available(resource).clip(0).sum()), 1)
+            shares[name] = max((amount / free[resource] for resource, amount in amounts.items()), default=0.0)
+        return shares[name]
+
+    return sorted(requests, key=lambda request: -share(request))
 
 
-def _verify_all(start: Snapshot, ordered: Iterable[GroupRequest], trial: Trial) -> None:
+def _verify_all(start: Snapshot, ordered: Sequence[GroupRequest], trial: Trial) -> None:
     """Check every placement on the fleet with all placements before it in place."""
-    snapshot = start
-    for request in ordered:
-        placed = trial.placed.get(request.key)
-        if placed is not None:
-            verify(snapshot, request, placed)
-            snapshot = snapshot.with_group(request, placed.slots)
+    placed = [(request, trial.placed[request.key]) for request in ordered if request.key in trial.placed]
+    referee = Referee(start, placed)
+    for request, each in placed:
+        referee.admit(request, each)
 
 
 class _Decide:
@@ -168,7 +171,7 @@ class _Decide:
         self._trial = trial
         self._alone = alone
         self._proof = proof
-        self._causes: dict[GroupRequest, Diagnosis] = {}
+        self._causes: dict[Hashable, Diagnosis] = {}
 
     def __call__(self, request: GroupRequest) -> Decision:
         placed = self._trial.placed.get(request.key)

@@ -77,14 +77,15 @@ def _covers(toleration: Toleration, key: str, value: str, effect: str) -> bool:
 
 
 def _of_capacity(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
-    wanted: dict[str, Counter[str]] = {}
-    for index, name in enumerate(placed.slots):
-        shape = request.worker if index else request.leader
-        wanted.setdefault(name, Counter()).update({**dict(shape.requests), "pods": 1})
-    for name, amounts in sorted(wanted.items()):
-        for resource, amount in sorted(amounts.items()):
+    workers = Counter(placed.slots[1:])
+    for name in sorted({*placed.slots}):
+        wanted: dict[str, int] = {}
+        for shape, count in ((request.leader, int(name == placed.slots[0])), (request.worker, workers[name])):
+            for resource, amount in (*shape.requests, ("pods", 1)):
+                wanted[resource] = wanted.get(resource, 0) + amount * count
+        for resource, amount in sorted(wanted.items()):
             free = nodes[name].free.get(resource, 0)
-            if amount > free:
+            if amount and amount > free:
                 yield f"{request.key} takes {amount} {resource} on node {name}, which has {free} free"
 
 

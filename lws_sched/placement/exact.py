@@ -42,7 +42,16 @@ def search(snapshot: Snapshot, request: GroupRequest, within: Bools | None = Non
         slots = sticky.settle(snapshot, request, keys, space.room)
     if slots is None:
         slots = _place(snapshot, request, keys, space)
-    return None if slots is None else _placed(snapshot.table, request, keys, slots)
+    return None if slots is None else placed_on(snapshot.table, request, keys, slots)
+
+
+def fits(snapshot: Snapshot, request: GroupRequest) -> bool:
+    """Whether `search` finds a place, for less."""
+    keys = asked(snapshot.table, request)
+    if isinstance(keys, UnknownLevel):
+        return False
+    space = space_for(snapshot, request, keys)
+    return space is not None and bool((space.slack(snapshot.table.partition(keys.base)) >= 0).any())
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,23 +94,22 @@ def _place(snapshot: Snapshot, request: GroupRequest, keys: Asked, space: Space)
     if keys.spread:
         space = _least_crowded(snapshot, request, keys, space)
     slack = space.slack(base)
-    narrow_down = tuple(reversed(table.levels))
     for level in keys.preferred:
         part = table.partition((*keys.base, level))
         outer = slack[base.codes[part.order[part.starts]]] if keys.exclusive else None
         domain = _best(snapshot, part, space.slack(part), outer)
         if domain is not None:
-            return space.pack(part.members(domain), narrow_down)
+            return space.pack(part.members(domain), table.levels_within(part))
     if keys.exclusive:
         space = space.within(base.codes == _best(snapshot, base, slack, None))
     for level in table.levels:
         part = table.partition((*keys.base, level))
         domain = _best(snapshot, part, space.slack(part), None)
         if domain is not None:
-            return space.pack(part.members(domain), narrow_down)
+            return space.pack(part.members(domain), table.levels_within(part))
     domain = _best(snapshot, base, space.slack(base), None)
     assert domain is not None
-    return space.pack(base.members(domain), narrow_down)
+    return space.pack(base.members(domain), table.levels_within(base))
 
 
 def _least_crowded(snapshot: Snapshot, request: GroupRequest, keys: Asked, space: Space) -> Space:
@@ -139,7 +147,8 @@ def _best(snapshot: Snapshot, part: Partition, slack: Ints, outer: Ints | None) 
     return int(fitting[0]) if len(fitting) else None
 
 
-def _placed(table: NodeTable, request: GroupRequest, keys: Asked, slots: tuple[int, ...]) -> Placed:
+def placed_on(table: NodeTable, request: GroupRequest, keys: Asked, slots: tuple[int, ...]) -> Placed:
+    """The decision that puts each member on a node, by position."""
     key, value = _domain(table, keys, slots)
     names = tuple(table.names[slot] for slot in slots)
     return Placed(request.key, names, key, value, "exact", value=request.size, bound=request.size)

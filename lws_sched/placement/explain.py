@@ -18,7 +18,7 @@ import numpy as np
 
 from lws_sched.placement import topology, wording
 from lws_sched.placement.eligibility import affine, eligible, repelling, selected
-from lws_sched.placement.exact import Space, search, space_for
+from lws_sched.placement.exact import Space, fits, search, space_for
 from lws_sched.placement.request import LEADER_EXCLUDED, NO_SUBGROUP, GroupRequest, PodShape
 from lws_sched.placement.room import NEVER, Asked, Room, asked, avoided, barring, closed_to
 from lws_sched.placement.snapshot import Snapshot, namespace_of
@@ -166,7 +166,7 @@ def _unlabelled(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Diagn
 
 def _set_aside(snapshot: Snapshot, request: GroupRequest) -> Diagnosis | None:
     """Room there is, but on nodes that are out for now."""
-    if request.avoid and search(snapshot, replace(request, avoid=frozenset())) is not None:
+    if request.avoid and fits(snapshot, replace(request, avoid=frozenset())):
         nodes = wording.listed(sorted(request.avoid), "node")
         return Diagnosis(
             f"it would fit only on nodes that the scheduler refused for it lately: {nodes}",
@@ -236,7 +236,7 @@ class _Case:
 
     def _sharing(self) -> str:
         alone = replace(self.request, exclusive="", subgroup_exclusive="")
-        return ", or do without the exclusive topology" if search(self.snapshot, alone) is not None else ""
+        return ", or do without the exclusive topology" if fits(self.snapshot, alone) else ""
 
     def _too_large(self, could: Space, slack: Ints) -> Diagnosis:
         """No domain takes the group even with nothing else on it."""
@@ -264,7 +264,7 @@ class _Case:
         best, low, high = 0, 0, len(sizes)
         while low < high:
             middle = (low + high) // 2
-            if search(self.snapshot, replace(self.request, size=sizes[middle], stay=())) is not None:
+            if fits(self.snapshot, replace(self.request, size=sizes[middle], stay=())):
                 best, low = sizes[middle], middle + 1
             else:
                 high = middle
@@ -312,7 +312,7 @@ class _Case:
         low, high = max(len(bars), 1), len(order)
         while low < high:
             middle = (low + high) // 2
-            if search(snapshot.emptied(order[:middle]), self.request) is not None:
+            if fits(snapshot.emptied(order[:middle]), self.request):
                 high = middle
             else:
                 low = middle + 1
@@ -333,10 +333,10 @@ class _Case:
         count = len(table.column(asked_for).values)
         levels = [key for key in topology.levels_on(table.keys) if len(table.column(key).values) < count]
         for key in sorted(levels, key=lambda key: (-len(table.column(key).values), -topology.rank(key))):
-            if search(self.snapshot, _asking(self.request, field, key)) is not None:
+            if fits(self.snapshot, _asking(self.request, field, key)):
                 whole = f"ask for {key}, where it fits"
                 return f"let each subgroup use one {key}, then it fits" if "subgroup" in field else whole, key, field
-        if search(self.snapshot, _asking(self.request, field, "")) is not None:
+        if fits(self.snapshot, _asking(self.request, field, "")):
             return f"do without the {field.replace('_', ' ')} topology, then it fits", "", field
         return "", "", ""
 

@@ -18,7 +18,7 @@ The solver runs on one thread with a fixed seed and deterministic time, from the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import gcd
@@ -184,7 +184,7 @@ def _domain_of(snapshot: Snapshot, domains: Partition, placed: Placed) -> int:
 
 def _model(problem: Problem, incumbent: Mapping[str, Placed], part: _Part) -> Model:
     """Kinds with their members, and per kind how many groups are there, must stay, and stand where now."""
-    members: dict[GroupRequest, list[GroupRequest]] = {}
+    members: dict[Hashable, list[GroupRequest]] = {}
     for request in part.movable:
         members.setdefault(kind_of(part.base, request), []).append(request)
     must_stay = {request.key for request in problem.admitted}

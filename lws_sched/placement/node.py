@@ -7,7 +7,7 @@ as people count (`natural_key`), so that `rack-2` comes before `rack-10` whereve
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -62,7 +62,7 @@ class NodeFacts:
     free: Resources
     taints: tuple[Taint, ...] = ()
     schedulable: bool = True
-    tenants: tuple[Tenant, ...] = ()
+    tenants: Sequence[Tenant] = ()
 
 
 def taken(requests: Mapping[str, int]) -> Resources:

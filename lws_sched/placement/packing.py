@@ -13,13 +13,13 @@ from __future__ import annotations
 import numpy as np
 
 from lws_sched.placement.room import NEVER, Need, Room
-from lws_sched.placement.table import ABSENT, NODE_NAME, Ints, NodeTable
+from lws_sched.placement.table import ABSENT, Ints, NodeTable
 
 
 def pack(table: NodeTable, room: Room, nodes: Ints, need: Need, levels: tuple[str, ...]) -> tuple[int, ...]:
-    """A node position per member, the leader's first if one is needed. `nodes` must have room; levels narrow down."""
+    """A node position per member, the leader's first if one is needed. `nodes` must have room; levels narrow down and
+    are wider than a node."""
     caps = room.workers[nodes]
-    levels = tuple(level for level in levels if level != NODE_NAME)
     if not need.leader:
         return tuple(expand(fill(table, nodes, caps, need.workers, levels, None)))
     leader = _leader(table, room, nodes, need.workers, levels)
@@ -38,7 +38,6 @@ def _leader(table: NodeTable, room: Room, nodes: Ints, workers: int, levels: tup
 
 def roomiest(table: NodeTable, room: Room, nodes: Ints, able: Ints, levels: tuple[str, ...]) -> int:
     """Of the indices `able` into `nodes`, the one in the parts with the most room. `room` is that of `nodes` alone."""
-    levels = tuple(level for level in levels if level != NODE_NAME)
     ranks = [able, -room.workers[able], room.loss[able]]
     for level in reversed(levels):
         parts = table.column(level).codes[nodes] - ABSENT
@@ -50,7 +49,6 @@ def fill(
     table: NodeTable, nodes: Ints, caps: Ints, count: int, levels: tuple[str, ...], first: int | None
 ) -> list[tuple[int, int]]:
     """(node position, workers) pairs in rank order that hold `count` workers; the part of node `first` comes first."""
-    levels = tuple(level for level in levels if level != NODE_NAME)
     if not count:
         return []
     if not levels:

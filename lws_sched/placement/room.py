@@ -181,14 +181,14 @@ def _measured(snapshot: Snapshot, leader: PodShape, worker: PodShape) -> Room:
     if room is not None and not len(changed):
         return room
     if room is not None and len(changed) <= MOST_PATCHED:
-        room = room.patched(snapshot.table, changed, *_figures(snapshot, leader, worker, changed))
+        room = room.patched(snapshot.table, changed, *figures(snapshot, leader, worker, changed))
     else:
-        room = Room(*_figures(snapshot, leader, worker, None))
+        room = Room(*figures(snapshot, leader, worker, None))
     lineage.keep(key, snapshot.stamp, room)
     return room
 
 
-def _figures(snapshot: Snapshot, leader: PodShape, worker: PodShape, nodes: Ints | None) -> tuple[Ints, Ints]:
+def figures(snapshot: Snapshot, leader: PodShape, worker: PodShape, nodes: Ints | None) -> tuple[Ints, Ints]:
     """Workers and loss, as in `Room`, on the given nodes or on all."""
     workers = np.where(_usable(snapshot, worker, nodes), _count(snapshot, worker, {}, nodes), 0)
     if leader == worker:
@@ -220,6 +220,12 @@ def closed_to(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Closed 
 def barred(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Bools:
     """The nodes that exclusive topologies keep every member of the group from."""
     return _nodes_of(snapshot, _closing(snapshot, request, keys)[0])
+
+
+def held(snapshot: Snapshot, namespace: str) -> Bools:
+    """The nodes in domains that groups of a namespace hold exclusively."""
+    tenancy = snapshot.tenancy
+    return _nodes_of(snapshot, _held(snapshot, tenancy.others(namespace, ""), tenancy.exclusives))
 
 
 def avoided(table: NodeTable, request: GroupRequest) -> Bools:

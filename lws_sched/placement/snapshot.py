@@ -7,7 +7,7 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -80,21 +80,21 @@ class Tenancy:
         return replace(self, entries=self.entries[:, ~entries])
 
     def plus(self, tenants: Sequence[Tenant], positions: Ints) -> Tenancy:
-        """With an entry per tenant, all of one group."""
-        namespaces = _with_name(self.namespace_numbers, tenants[0].namespace)
-        groups = _with_name(self.group_numbers, tenants[0].group)
-        keys = list(
-            dict.fromkeys((*self.exclusive_keys, tenants[0].exclusive, *(each.subgroup_exclusive for each in tenants)))
-        )
-        numbers = {key: number for number, key in enumerate(keys)}
+        """With an entry per tenant."""
+        namespaces = _with_names(self.namespace_numbers, (each.namespace for each in tenants))
+        groups = _with_names(self.group_numbers, (each.group for each in tenants))
+        numbers = {key: number for number, key in enumerate(self.exclusive_keys)}
+        for each in tenants:
+            numbers.setdefault(each.exclusive, len(numbers))
+            numbers.setdefault(each.subgroup_exclusive, len(numbers))
         added = np.empty((COLUMNS, len(tenants)), dtype=np.int64)
         added[0] = positions
-        added[1] = namespaces[tenants[0].namespace]
-        added[2] = groups[tenants[0].group]
-        added[3] = numbers[tenants[0].exclusive]
+        added[1] = [namespaces[each.namespace] for each in tenants]
+        added[2] = [groups[each.group] for each in tenants]
+        added[3] = [numbers[each.exclusive] for each in tenants]
         added[4] = [each.subgroup for each in tenants]
         added[5] = [numbers[each.subgroup_exclusive] for each in tenants]
-        return Tenancy(np.concatenate([self.entries, added], axis=1), namespaces, groups, keys)
+        return Tenancy(np.concatenate([self.entries, added], axis=1), namespaces, groups, (*numbers,))
 
     def group_names(self, entries: Ints) -> list[str]:
         names = {number: name for name, number in self.group_numbers.items()}
@@ -131,11 +131,25 @@ class Snapshot:
 
     def with_group(self, request: GroupRequest, slots: Sequence[str]) -> Snapshot:
         """The fleet with a group in place. The slots must be free: nothing is checked here."""
-        positions = np.array([self.table.position[node] for node in slots], dtype=np.int64)
-        taken = self.without_room(request, positions[:1], positions[1:])
-        return replace(taken, tenancy=self.tenancy.plus(tenants_of(request), positions)).along(
-            taken.lineage, taken.stamp
-        )
+        return self.with_groups([(request, slots)])
+
+    def with_groups(self, groups: Sequence[tuple[GroupRequest, Sequence[str]]]) -> Snapshot:
+        """The fleet with groups in place, each on its slots, which must be free."""
+        if not groups:
+            return self
+        free, numbers = self.free.copy(), self.table.position
+        positions = [np.array([numbers[node] for node in slots], dtype=np.int64) for _, slots in groups]
+        for (request, _), nodes in zip(groups, positions, strict=True):
+            _take(free, self.resources, request.leader.requests, nodes[:1])
+            _take(free, self.resources, request.worker.requests, nodes[1:])
+        everywhere = np.concatenate(positions)
+        tenants = [tenant for request, _ in groups for tenant in tenants_of(request)]
+        lineage, stamp = self.lineage.extended(self.stamp, everywhere)
+        return replace(self, free=free, tenancy=self.tenancy.plus(tenants, everywhere)).along(lineage, stamp)
+
+    def copied(self) -> Snapshot:
+        """A snapshot whose amounts are its own."""
+        return replace(self, free=self.free.copy())
 
     def without_room(self, request: GroupRequest, leaders: Ints, workers: Ints) -> Snapshot:
         """The fleet with less room: a leader and workers of the request stand on these nodes, one per entry."""
@@ -199,16 +213,15 @@ def namespace_of(request: GroupRequest) -> str:
 
 def tenants_of(request: GroupRequest) -> tuple[Tenant, ...]:
     """What each member stands for once it is in place, by worker index."""
-    return tuple(
-        Tenant(
-            group=request.key,
-            namespace=namespace_of(request),
-            exclusive=request.exclusive,
-            subgroup=request.subgroup_of(index),
-            subgroup_exclusive=request.subgroup_exclusive if request.subgroup_of(index) != NO_SUBGROUP else "",
-        )
-        for index in range(request.size)
-    )
+    alone = Tenant(request.key, namespace_of(request), request.exclusive)
+    if not request.subgroup_size:
+        return (alone,) * request.size
+    numbers = [request.subgroup_of(index) for index in range(request.size)]
+    tenants = {
+        number: replace(alone, subgroup=number, subgroup_exclusive=request.subgroup_exclusive)
+        for number in {*numbers} - {NO_SUBGROUP}
+    }
+    return tuple(tenants.get(number, alone) for number in numbers)
 
 
 def set_of(group: str) -> str:
@@ -216,11 +229,14 @@ def set_of(group: str) -> str:
     return group.rpartition("-")[0]
 
 
-def kind_of(snapshot: Snapshot, request: GroupRequest) -> GroupRequest:
-    """The request without what makes it one group among equals; groups of a kind fit or do not fit alike."""
+def kind_of(snapshot: Snapshot, request: GroupRequest) -> Hashable:
+    """What groups have in common that fit or do not fit alike."""
     if request.stay or request.key in snapshot.tenancy.group_numbers:
         return request
-    return replace(request, key=f"{namespace_of(request)}/", created="", priority=0, spread="")
+    shapes = (request.size, request.leader, request.worker, request.avoid)
+    topology = (request.required, request.exclusive, request.preferred)
+    subgroups = (request.subgroup_size, request.subgroup_policy, request.subgroup_required, request.subgroup_exclusive)
+    return namespace_of(request), shapes, topology, subgroups
 
 
 def _row(matrix: Ints, number: int) -> Ints:
@@ -234,7 +250,10 @@ def _take(free: Ints, resources: Mapping[str, int], requests: Iterable[tuple[str
             np.subtract.at(free[resources[resource]], positions, amount)
 
 
-def _with_name(numbers: Mapping[str, int], name: str) -> Mapping[str, int]:
-    if name in numbers:
-        return numbers
-    return {**numbers, name: max(numbers.values(), default=-1) + 1}
+def _with_names(numbers: Mapping[str, int], names: Iterable[str]) -> Mapping[str, int]:
+    added = dict(numbers)
+    following = max(numbers.values(), default=-1) + 1
+    for name in names:
+        if added.setdefault(name, following) == following:
+            following += 1
+    return added

@@ -83,7 +83,7 @@ def _rejoin(snapshot: Snapshot, request: GroupRequest, keys: Asked, room: Room, 
         if len(codes) == 1 and ABSENT not in codes:
             domain = codes.pop()
             if left.slack(part, need)[domain] >= 0:
-                moved = pack(table, left, part.members(domain), need, tuple(reversed(table.levels)))
+                moved = pack(table, left, part.members(domain), need, table.levels_within(part))
                 return kept | dict(zip(lost, moved, strict=True))
     return None
 
@@ -131,7 +131,7 @@ def _gather(
     snapshot: Snapshot, request: GroupRequest, room: Room, slots: Kept, old: Kept, members: list[int], part: Partition
 ) -> Kept | None:
     """Places for one subgroup in one domain of `part`: the one where most of it stood, else the tightest."""
-    levels = tuple(reversed(snapshot.table.levels))
+    levels = snapshot.table.levels_within(part)
     stood = Counter(int(part.codes[node]) for node in old.values())
     for domain in (*sorted(stood, key=lambda each: (-stood[each], each)), None):
         stays = {index: node for index, node in old.items() if part.codes[node] == domain}

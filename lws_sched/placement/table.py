@@ -75,6 +75,10 @@ class Partition:
             return np.zeros(0, dtype=np.int64)
         return np.minimum.reduceat(amounts[self.order], self.starts)
 
+    def is_divided(self, codes: Ints) -> bool:
+        """Whether some domain has nodes of different codes."""
+        return bool((self.least(codes) != -self.least(-codes)).any())
+
 
 class NodeTable:
     """All nodes in natural name order. `allocatable` has the shape [resources, nodes]."""
@@ -93,6 +97,7 @@ class NodeTable:
         """Eligibility by pod shape, filled by `eligibility`."""
         self._columns: dict[str, Column] = {}
         self._partitions: dict[tuple[str, ...], Partition] = {}
+        self._within: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -102,6 +107,15 @@ class NodeTable:
         """The levels that the nodes' labels tell of, narrowest first, led by the node itself."""
         keys = [key for key in topology.levels_on(self.keys) if key != topology.HOSTNAME]
         return (NODE_NAME, *sorted(keys, key=lambda key: (-len(self.column(key).values), -topology.rank(key))))
+
+    def levels_within(self, partition: Partition) -> tuple[str, ...]:
+        """The levels wider than a node that divide some domain of the partition, widest first."""
+        found = self._within.get(partition.keys)
+        if found is None:
+            levels = (key for key in reversed(self.levels) if key != NODE_NAME)
+            found = tuple(key for key in levels if partition.is_divided(self.column(key).codes))
+            self._within[partition.keys] = found
+        return found
 
     def column(self, key: str) -> Column:
         column = self._columns.get(key)

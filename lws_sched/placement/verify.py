@@ -1,46 +1,117 @@
-"""Hands a placement to the independent checker, with the nodes that matter to it as plain values."""
+"""Hands placements to the independent checker, with the nodes that matter to each as plain values."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from lws_sched.placement import topology
 from lws_sched.placement.check import violations
-from lws_sched.placement.request import GroupRequest, Placed
-from lws_sched.placement.snapshot import Snapshot, namespace_of
-from lws_sched.placement.table import ABSENT, Ints
+from lws_sched.placement.node import NodeFacts, Tenant, taken
+from lws_sched.placement.request import GroupRequest, Placed, PodShape
+from lws_sched.placement.snapshot import Snapshot, namespace_of, tenants_of
+from lws_sched.placement.table import ABSENT
+
+Groups = Sequence[tuple[GroupRequest, Placed]]
 
 
 def verify(snapshot: Snapshot, request: GroupRequest, placed: Placed) -> None:
     """Raises AssertionError, with what is wrong, where the placement breaks a promise on this snapshot."""
-    keys = snapshot.table.keys
-    by_label = replace(
-        request,
-        required=topology.key_or_name(request.required, keys),
-        exclusive=topology.key_or_name(request.exclusive, keys),
-        subgroup_required=topology.key_or_name(request.subgroup_required, keys),
-        subgroup_exclusive=topology.key_or_name(request.subgroup_exclusive, keys),
-    )
-    facts = snapshot.facts(_witnesses(snapshot, by_label, placed))
-    found = violations(facts.values(), by_label, placed)
-    if found:
-        raise AssertionError("; ".join(found))
+    Referee(snapshot, [(request, placed)]).admit(request, placed)
 
 
-def _witnesses(snapshot: Snapshot, request: GroupRequest, placed: Placed) -> Ints:
-    """The slots' nodes, and the nodes where groups of the namespace stand in a domain that somebody holds there."""
-    table, tenancy = snapshot.table, snapshot.tenancy
-    slots = np.array([table.position[node] for node in placed.slots], dtype=np.int64)
-    near = np.zeros(len(table), dtype=np.bool_)
-    same = tenancy.namespaces == tenancy.namespace_numbers.get(namespace_of(request), ABSENT)
-    held = {
-        topology.key_or_name(tenancy.exclusive_keys[number], table.keys)
-        for number in {*tenancy.exclusives[same].tolist(), *tenancy.inner[same].tolist()}
-    }
-    for key in (held | {request.exclusive, request.subgroup_exclusive}) & table.keys:
-        column = table.column(key)
-        codes = column.codes[slots]
-        near |= column.marked(codes[codes != ABSENT])
-    return np.concatenate([slots, tenancy.positions[same & near[tenancy.positions]]])
+class Referee:
+    """Checks groups one after the other, each with those before it in place."""
+
+    def __init__(self, snapshot: Snapshot, groups: Groups) -> None:
+        self._snapshot = snapshot
+        positions = snapshot.table.position
+        slots = {positions[node] for _, placed in groups for node in placed.slots if node in positions}
+        self._facts: dict[str, NodeFacts] = {}
+        self._know(slots)
+        self._standing: dict[tuple[str, str], dict[str, set[str]]] = {}
+        """By namespace and label: by the label's value, the nodes where groups of the namespace stand."""
+        self._held: dict[str, set[str]] = {}
+        """By namespace, the labels whose domains some group or subgroup of it holds."""
+
+    def admit(self, request: GroupRequest, placed: Placed) -> None:
+        """Put a group in place. Raises AssertionError, with what is wrong, where that breaks a promise."""
+        names = {*placed.slots, *self._neighbours(request, placed)}
+        nodes = [self._facts[name] for name in sorted(names) if name in self._facts]
+        found = violations(nodes, self._by_label(request), placed)
+        if found:
+            raise AssertionError("; ".join(found))
+        for index, (name, tenant) in enumerate(zip(placed.slots, tenants_of(request), strict=True)):
+            self._stand(name, request.worker if index else request.leader, tenant)
+
+    def _by_label(self, request: GroupRequest) -> GroupRequest:
+        wanted = (request.required, request.exclusive, request.subgroup_required, request.subgroup_exclusive)
+        labels = tuple(topology.key_or_name(each, self._snapshot.table.keys) for each in wanted)
+        if labels == wanted:
+            return request
+        required, exclusive, subgroup_required, subgroup_exclusive = labels
+        return replace(
+            request,
+            required=required,
+            exclusive=exclusive,
+            subgroup_required=subgroup_required,
+            subgroup_exclusive=subgroup_exclusive,
+        )
+
+    def _stand(self, name: str, shape: PodShape, tenant: Tenant) -> None:
+        before = self._facts[name]
+        free = dict(before.free)
+        for resource, amount in taken(dict(shape.requests)).items():
+            free[resource] = free.get(resource, 0) - amount
+        self._facts[name] = replace(before, free=free, tenants=(*before.tenants, tenant))
+        for key in (tenant.exclusive, tenant.subgroup_exclusive):
+            if key:
+                self._holders(tenant.namespace).add(topology.key_or_name(key, self._snapshot.table.keys))
+        for (namespace, key), by_value in self._standing.items():
+            if namespace == tenant.namespace and key in before.labels:
+                by_value.setdefault(before.labels[key], set()).add(name)
+
+    def _neighbours(self, request: GroupRequest, placed: Placed) -> set[str]:
+        """The nodes in domains that somebody may hold where groups of the request's namespace stand."""
+        namespace, table = namespace_of(request), self._snapshot.table
+        wanted = {topology.key_or_name(each, table.keys) for each in (request.exclusive, request.subgroup_exclusive)}
+        near: set[str] = set()
+        for key in (wanted | self._holders(namespace)) & table.keys:
+            by_value = self._domains(namespace, key)
+            for name in {*placed.slots}:
+                if name in self._facts:
+                    near |= by_value.get(self._facts[name].labels.get(key, ""), set())
+        self._know({table.position[name] for name in near if name not in self._facts})
+        return near
+
+    def _holders(self, namespace: str) -> set[str]:
+        if namespace not in self._held:
+            tenancy, keys = self._snapshot.tenancy, self._snapshot.table.keys
+            mine = tenancy.others(namespace, "")
+            numbers = {*np.unique(tenancy.exclusives[mine]).tolist(), *np.unique(tenancy.inner[mine]).tolist()}
+            names = {tenancy.exclusive_keys[number] for number in numbers}
+            self._held[namespace] = {topology.key_or_name(name, keys) for name in names if name}
+        return self._held[namespace]
+
+    def _domains(self, namespace: str, key: str) -> dict[str, set[str]]:
+        if (namespace, key) not in self._standing:
+            table, tenancy = self._snapshot.table, self._snapshot.tenancy
+            by_value: dict[str, set[str]] = {}
+            first = np.unique(tenancy.positions[tenancy.others(namespace, "")])
+            now = {table.position[name] for name, node in self._facts.items() if _has_member_of(node, namespace)}
+            column = table.column(key)
+            for node in {*first.tolist(), *now}:
+                if column.codes[node] != ABSENT:
+                    by_value.setdefault(column.values[column.codes[node]], set()).add(table.names[node])
+            self._standing[namespace, key] = by_value
+        return self._standing[namespace, key]
+
+    def _know(self, positions: set[int]) -> None:
+        if positions:
+            self._facts |= self._snapshot.facts(positions)
+
+
+def _has_member_of(node: NodeFacts, namespace: str) -> bool:
+    return any(tenant.namespace == namespace for tenant in node.tenants)

@@ -1,0 +1,283 @@
+"""A fleet that groups are put on one after the other: the answers of `exact.search`, a few microseconds each.
+
+Groups of a kind share a room, a list of levels and what is known of both, all brought up to date in place: after a
+placement only the nodes that it touched are counted again, and since room only shrinks, a level that once took no
+group of a kind is never tried again. What is rare (subgroups, spreading, returning, nodes to avoid, preferred levels of
+an exclusive domain, groups that stand already) is left to the search, on a snapshot of the board.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lws_sched.placement import topology
+from lws_sched.placement.exact import placed_on, search
+from lws_sched.placement.node import taken
+from lws_sched.placement.packing import pack
+from lws_sched.placement.request import GroupRequest, Placed, PodShape
+from lws_sched.placement.room import NEVER, Asked, Need, Room, asked, figures, held, room_for, whole_need
+from lws_sched.placement.snapshot import Snapshot, namespace_of
+from lws_sched.placement.table import ABSENT, Bools, Ints, Partition
+from lws_sched.placement.topology import UnknownLevel
+
+_CROWDED = 1 << 31
+"""More members than stand in any domain."""
+
+
+class Board:
+    """Groups are placed and stay."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.table = snapshot.table
+        self._start = snapshot
+        self._latest = snapshot
+        """The newest snapshot taken; `_added` came after it."""
+        self._added: list[tuple[GroupRequest, tuple[str, ...]]] = []
+        self._live = snapshot.copied()
+        """Shares its amounts with nobody: they change with every group."""
+        self.touched: list[int] = []
+        """Nodes in the order in which they changed."""
+        self._rooms: dict[tuple[PodShape, PodShape, str], _LiveRoom] = {}
+        self._kinds: dict[tuple[object, ...], _Kind] = {}
+        self._crowds: dict[tuple[str, ...], Ints] = {}
+        self._occupied: dict[tuple[str, str], Bools] = {}
+        self._shut: dict[str, Bools] = {}
+        self._taken: dict[PodShape, tuple[tuple[int, int], ...]] = {}
+
+    def snapshot(self) -> Snapshot:
+        """The fleet as it is now."""
+        self._latest = self._latest.with_groups(self._added)
+        self._added = []
+        return self._latest
+
+    def place(self, request: GroupRequest, within: Bools | None = None) -> Placed | None:
+        """Put the group on its best place, or nowhere if there is none. `within` restricts it to some nodes."""
+        kind = self._kind(request) if within is None else None
+        if kind is None:
+            found = search(self.snapshot(), request, within)
+            if found is not None:
+                self.add(request, found.slots)
+            return found
+        nodes = kind.place()
+        if nodes is None:
+            return None
+        placed = placed_on(self.table, request, kind.keys, nodes)
+        self._put(request, placed.slots, np.array(nodes, dtype=np.int64))
+        return placed
+
+    def add(self, request: GroupRequest, slots: tuple[str, ...]) -> None:
+        """Put the group on these nodes, which must be free."""
+        self._put(request, slots, np.array([self.table.position[node] for node in slots], dtype=np.int64))
+
+    # --- what kinds share --------------------------------------------------------------------------------------------
+
+    def _kind(self, request: GroupRequest) -> _Kind | None:
+        """None for a request that is left to the search."""
+        if request.stay or request.avoid or request.spread or request.subgroup_size:
+            return None
+        if (request.exclusive and request.preferred) or request.key in self._start.tenancy.group_numbers:
+            return None
+        worker = request.worker if request.size > 1 else request.leader
+        namespace = namespace_of(request)
+        topologies = (request.required, request.exclusive, request.preferred)
+        name = (request.leader, worker, request.size, namespace, topologies)
+        kind = self._kinds.get(name)
+        if kind is None:
+            keys = asked(self.table, request)
+            if isinstance(keys, UnknownLevel):
+                return None
+            kind = self._kinds[name] = _Kind(self, self._room(request, worker), keys, whole_need(request), namespace)
+        return kind
+
+    def _room(self, request: GroupRequest, worker: PodShape) -> _LiveRoom:
+        namespace = namespace_of(request)
+        name = (request.leader, worker, namespace)
+        room = self._rooms.get(name)
+        if room is None:
+            shut = self._shut_to(request)
+            measured = room_for(self._start, request, None)
+            self._rooms[name] = room = _LiveRoom(self._live, request.leader, worker, shut, measured)
+            room.refresh(np.array([*self.touched, *np.flatnonzero(shut).tolist()], dtype=np.int64))
+            room.stamp = len(self.touched)
+        return room
+
+    def _shut_to(self, request: GroupRequest) -> Bools:
+        """The nodes of domains that groups of the request's namespace hold. Shared, and changed in place."""
+        namespace = namespace_of(request)
+        if namespace not in self._shut:
+            self._shut[namespace] = held(self.snapshot(), namespace)
+        return self._shut[namespace]
+
+    def occupied(self, namespace: str, key: str) -> Bools:
+        """By value of a label, whether groups of the namespace stand there; one more entry for nodes without it."""
+        name = (namespace, key)
+        if name not in self._occupied:
+            tenancy, column = self.snapshot().tenancy, self.table.column(key)
+            flags = np.zeros(len(column.values) + 1, dtype=np.bool_)
+            flags[column.codes[tenancy.positions[tenancy.others(namespace, "")]]] = True
+            self._occupied[name] = flags
+        return self._occupied[name]
+
+    def crowd(self, part: Partition) -> Ints:
+        """By domain, how many members of groups stand there; led by an entry for nodes in none."""
+        if part.keys not in self._crowds:
+            positions = self.snapshot().tenancy.positions
+            self._crowds[part.keys] = np.bincount(part.codes[positions] - ABSENT, minlength=part.count + 1)
+        return self._crowds[part.keys]
+
+    # --- changes -----------------------------------------------------------------------------------------------------
+
+    def _put(self, request: GroupRequest, slots: tuple[str, ...], nodes: Ints) -> None:
+        for shape, positions in ((request.leader, nodes[:1]), (request.worker, nodes[1:])):
+            for row, amount in self._amounts(shape):
+                np.subtract.at(self._live.free[row], positions, amount)
+        self._added.append((request, slots))
+        self.touched += nodes.tolist()
+        for keys, crowd in self._crowds.items():
+            np.add.at(crowd, self.table.partition(keys).codes[nodes] - ABSENT, 1)
+        namespace = namespace_of(request)
+        for (owner, key), flags in self._occupied.items():
+            if owner == namespace:
+                flags[self.table.column(key).codes[nodes]] = True
+        if request.exclusive and namespace in self._shut:
+            self._shut_domain(namespace, topology.key_or_name(request.exclusive, self.table.keys), nodes)
+
+    def _shut_domain(self, namespace: str, key: str, nodes: Ints) -> None:
+        column = self.table.column(key)
+        members = np.flatnonzero(column.marked(column.codes[nodes]))
+        self._shut[namespace][members] = True
+        self.touched += members.tolist()
+
+    def _amounts(self, shape: PodShape) -> tuple[tuple[int, int], ...]:
+        """(resource row, amount) pairs of one pod."""
+        if shape not in self._taken:
+            rows = self._live.resources
+            wanted = taken(dict(shape.requests)).items()
+            self._taken[shape] = tuple((rows[name], amount) for name, amount in wanted if name in rows)
+        return self._taken[shape]
+
+
+@dataclass(eq=False)
+class _LiveRoom:
+    """The room for one pair of shapes in one namespace, changed in place."""
+
+    live: Snapshot
+    leader: PodShape
+    worker: PodShape
+    shut: Bools
+    measured: Room
+    stamp: int = 0
+    tallies: dict[tuple[str, ...], tuple[Partition, Ints, Ints]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.workers, self.loss = self.measured.workers.copy(), self.measured.loss.copy()
+
+    def tally(self, part: Partition) -> tuple[Ints, Ints]:
+        """Per domain, the sum of workers and the least loss."""
+        known = self.tallies.get(part.keys)
+        if known is None:
+            known = self.tallies[part.keys] = (part, part.total(self.workers), part.least(self.loss))
+        return known[1], known[2]
+
+    def catch_up(self, touched: list[int]) -> None:
+        if self.stamp < len(touched):
+            self.refresh(np.array(sorted({*touched[self.stamp :]}), dtype=np.int64))
+            self.stamp = len(touched)
+
+    def refresh(self, nodes: Ints) -> None:
+        workers, loss = figures(self.live, self.leader, self.worker, nodes)
+        is_shut = self.shut[nodes]
+        workers[is_shut] = 0
+        loss[is_shut] = NEVER
+        gained = workers - self.workers[nodes]
+        self.workers[nodes] = workers
+        self.loss[nodes] = loss
+        for part, total, least in self.tallies.values():
+            codes = part.codes[nodes]
+            inside = codes != ABSENT
+            np.add.at(total, codes[inside], gained[inside])
+            for domain in {*codes[inside].tolist()}:
+                least[domain] = self.loss[part.members(domain)].min()
+
+
+@dataclass(eq=False)
+class _Kind:
+    """Groups that are alike: where the next one goes."""
+
+    board: Board
+    room: _LiveRoom
+    keys: Asked
+    need: Need
+    namespace: str
+
+    def __post_init__(self) -> None:
+        table = self.board.table
+        names = ((level,) for level in (*self.keys.preferred, *table.levels))
+        self._levels = [table.partition((*self.keys.base, *name)) for name in (*names, ())]
+        self._next = 0
+        """Levels before this one take no group of the kind any more."""
+
+    def place(self) -> tuple[int, ...] | None:
+        """A node per member, by worker index; None where there is no place."""
+        self.room.catch_up(self.board.touched)
+        if self.keys.exclusive:
+            return self._place_alone()
+        for number in range(self._next, len(self._levels)):
+            part = self._levels[number]
+            total, least = self.room.tally(part)
+            domain = self._best(part, total - least - self.need.workers)
+            if domain is not None:
+                return self._pack(part, part.members(domain))
+            self._next = number + 1
+            if part is not self._levels[-1]:
+                self._forget(part)
+        return None
+
+    def _forget(self, part: Partition) -> None:
+        """A sum that this kind needs no more is made again by another that does."""
+        self.room.tallies.pop(part.keys, None)
+
+    def _place_alone(self) -> tuple[int, ...] | None:
+        """The tightest domain where no other group of the namespace stands, then the narrowest part of it."""
+        base, key = self._levels[-1], self.keys.exclusive
+        total, least = self.room.tally(base)
+        codes = self.board.table.column(key).codes[base.order[base.starts]]
+        slack = np.where(self.board.occupied(self.namespace, key)[codes], -1, total - least - self.need.workers)
+        domain = self._best(base, slack)
+        if domain is None:
+            return None
+        nodes = base.members(domain)
+        for part in self._levels[:-1]:
+            inside = self._narrowed(part, nodes)
+            if inside is not None:
+                return self._pack(part, inside)
+        return self._pack(base, nodes)
+
+    def _narrowed(self, part: Partition, nodes: Ints) -> Ints | None:
+        """Of these nodes those of the best domain of a narrower partition, if one fits."""
+        codes = part.codes[nodes]
+        domains = [*dict.fromkeys(codes[codes != ABSENT].tolist())]
+        crowd = self.board.crowd(part)
+        fitting = []
+        for domain in domains:
+            inside = nodes[codes == domain]
+            slack = int(self.room.workers[inside].sum()) - int(self.room.loss[inside].min()) - self.need.workers
+            if slack >= 0:
+                fitting.append((slack, int(crowd[domain + 1]), domain))
+        return nodes[codes == min(fitting)[2]] if fitting else None
+
+    def _best(self, part: Partition, slack: Ints) -> int | None:
+        """The tightest domain that fits, then the one with the fewest members, then the first."""
+        fitting = np.flatnonzero(slack >= 0)
+        if not len(fitting):
+            return None
+        if len(fitting) == 1:
+            return int(fitting[0])
+        rank = slack[fitting] * _CROWDED + self.board.crowd(part)[1:][fitting]
+        return int(fitting[rank.argmin()])
+
+    def _pack(self, part: Partition, nodes: Ints) -> tuple[int, ...]:
+        room = Room(self.room.workers, self.room.loss)
+        return pack(self.board.table, room, nodes, self.need, self.board.table.levels_within(part))

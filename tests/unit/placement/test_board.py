@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lws_sched.placement import GroupRequest
+from lws_sched.placement.board import Board
+from lws_sched.placement.exact import search
+from lws_sched.placement.snapshot import Snapshot
+from tests.oracle.instances import instance
+from tests.oracle.run import fleet_of
+from tests.unit.placement.cluster import BLOCK, RACK, group, racks
+from tests.unit.placement.cluster import fleet_of as small_fleet
+
+
+def queue(random: Random) -> tuple[Snapshot, list[GroupRequest]]:
+    """One cluster, and groups of a few kinds that want to go there."""
+    first = instance(random)
+    kinds = [first.group, *(instance(random).group for _ in range(random.randint(0, 2)))]
+    groups = [replace(random.choice(kinds), key=f"{random.choice(['here', 'there'])}/q{i}-0") for i in range(8)]
+    return fleet_of(first).snapshot(), [each if random.random() < 0.3 else replace(each, stay=()) for each in groups]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_a_board_puts_every_group_where_the_search_does(seed: int) -> None:
+    snapshot, groups = queue(Random(seed))
+    board = Board(snapshot)
+    for request in groups:
+        expected = search(snapshot, request)
+        assert board.place(request) == expected, request
+        if expected is not None:
+            snapshot = snapshot.with_group(request, expected.slots)
+    after = board.snapshot()
+    assert np.array_equal(after.free, snapshot.free)
+    assert after.facts() == snapshot.facts()
+
+
+def test_a_board_keeps_groups_apart_that_ask_for_it() -> None:
+    board = Board(small_fleet(racks(4, 4)).snapshot())
+    board.place(group("shared-0", 2, required=RACK))
+    alone = board.place(group("alone-0", 2, exclusive=RACK))
+    later = [board.place(group(f"later-{i}", 2, required=BLOCK, preferred=(RACK,))) for i in range(9)]
+    assert alone is not None
+    assert alone.domain_value == "rack-1"
+    placed = [each for each in later if each is not None]
+    assert len(placed) == 5
+    assert not any(slot.startswith("r1-") for each in placed for slot in each.slots)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_what_is_kept_from_snapshot_to_snapshot_changes_no_answer(seed: int) -> None:
+    random = Random(seed)
+    first = instance(random)
+    fleet, shapes = fleet_of(first), [replace(instance(random).group, stay=()) for _ in range(3)]
+    for step in range(12):
+        node = random.choice(first.nodes[1:])
+        match random.randint(0, 3):
+            case 0:
+                fleet.charge(f"x{random.randint(0, 3)}", node.name, {"cpu": random.randint(0, 3)})
+            case 1:
+                fleet.release(f"x{random.randint(0, 3)}")
+            case 2:
+                fleet.set_node(replace(node, schedulable=random.random() < 0.5))
+            case 3 if step % 3 == 0:
+                fleet.remove_node(node.name)
+        snapshot, request = fleet.snapshot(), random.choice(shapes)
+        fresh = replace(snapshot)
+        assert search(snapshot, request) == search(fresh, request)
+        trial = snapshot.with_group(replace(request, key="here/trial-0"), snapshot.table.names[:1] * request.size)
+        assert search(trial, request) == search(replace(trial), request)
