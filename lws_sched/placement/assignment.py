@@ -6,9 +6,10 @@ Let y[k,d] be how many groups of kind k domain d takes, a_kr what one of them ta
     sum_k a_kr y[k,d] <= C_dr              maximise  sum_k size_k y[k,d]
 
 C_dr counts on every node only what whole members can use (multiples of the members' common divisor). Members that take
-more than half of a domain's largest node stand one to a node, so the nodes bound them too. An exclusive domain takes
-one exclusive group of a namespace, or any that are not. All are necessary conditions, so the optimum is a bound on
-what can be had; whether counts can be expanded to nodes is for the caller to find out.
+more than half of a domain's largest node stand one to a node, so the nodes bound them too; so does what a domain holds
+of one shape alone. An exclusive domain takes one exclusive group of a namespace, or any that are not. All are necessary
+conditions, so the optimum is a bound on what can be had; whether counts can be expanded to nodes is for the caller to
+find out.
 
 One thread, a fixed seed and deterministic time: equal input gives equal counts. The solver library takes over a second
 to import, so it is imported on first use.
@@ -26,11 +27,13 @@ import numpy as np
 
 from lws_sched.placement.node import taken
 from lws_sched.placement.request import GroupRequest, PodShape
-from lws_sched.placement.room import NEVER, Asked, Room, closed_to, room_for, whole_need
+from lws_sched.placement.room import NEVER, Asked, Room, closed_to, measured, room_for, whole_need
 from lws_sched.placement.snapshot import Snapshot, namespace_of
 from lws_sched.placement.table import Bools, Ints, Partition
 
 SEED = 1
+PACKING_TIME = 0.02
+"""Deterministic time for the nodes of one domain."""
 Counts = Sequence[dict[int, int]]
 """Per kind, how many groups each domain takes; zeros left out."""
 
@@ -139,13 +142,11 @@ def best_counts(model: Model, deterministic_time: float) -> Found:
     _bound_kinds(solver_model, model, variables)
     _bound_resources(solver_model, model, variables)
     _bound_large(solver_model, model, variables)
+    _bound_shapes(solver_model, model, variables)
     _keep_exclusive(solver_model, model, variables)
     sizes = [model.kinds[kind].request.size for kind, _ in variables]
     solver_model.maximize(cp_model.LinearExpr.weighted_sum(list(variables.values()), sizes))
-    solver = cp_model.CpSolver()
-    solver.parameters.num_workers = 1
-    solver.parameters.random_seed = SEED
-    solver.parameters.max_deterministic_time = deterministic_time
+    solver = _solver(cp_model, deterministic_time)
     status = solver.solve(solver_model)
     spent = float(solver.response_proto.deterministic_time)
     everything = sum(kind.request.size * len(kind.groups) for kind in model.kinds)
@@ -158,7 +159,43 @@ def best_counts(model: Model, deterministic_time: float) -> Found:
     return Found(counts, min(everything, int(solver.best_objective_bound + 1e-6)), spent)
 
 
+def spread_over(free: Ints, needs: Ints, allowed: Ints, wanted: Sequence[int]) -> Ints | None:
+    """Members per part and node, [parts, nodes], that respect `free`, [resources, nodes]; None where none are found.
+
+    `needs` has the shape [parts, resources], `allowed` [parts, nodes].
+    """
+    from ortools.sat.python import cp_model
+
+    solver_model = cp_model.CpModel()
+    parts, nodes = allowed.shape
+    cells = [
+        [solver_model.new_int_var(0, wanted[part] * int(allowed[part, node]), "") for node in range(nodes)]
+        for part in range(parts)
+    ]
+    for part in range(parts):
+        solver_model.add(sum(cells[part]) == wanted[part])
+    for resource in range(len(free)):
+        takers = [part for part in range(parts) if needs[part, resource]]
+        for node in range(nodes):
+            terms = [int(needs[part, resource]) * cells[part][node] for part in takers]
+            if terms:
+                solver_model.add(sum(terms) <= int(free[resource, node]))
+    solver = _solver(cp_model, PACKING_TIME)
+    if solver.solve(solver_model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return None
+    return np.array([[solver.value(cell) for cell in row] for row in cells], dtype=np.int64)
+
+
+def _solver(cp_model: Any, deterministic_time: float) -> Any:
+    solver = cp_model.CpSolver()
+    solver.parameters.num_workers = 1
+    solver.parameters.random_seed = SEED
+    solver.parameters.max_deterministic_time = deterministic_time
+    return solver
+
+
 Variables = dict[tuple[int, int], Any]
+"""By kind and domain."""
 
 
 def _variables(solver_model: Any, model: Model) -> Variables:
@@ -175,19 +212,19 @@ def _variables(solver_model: Any, model: Model) -> Variables:
 
 
 def _bound_kinds(solver_model: Any, model: Model, variables: Variables) -> None:
+    by_kind: dict[int, list[Any]] = {}
+    for (kind, _), variable in variables.items():
+        by_kind.setdefault(kind, []).append(variable)
     for kind, each in enumerate(model.kinds):
-        total = sum(variable for (number, _), variable in variables.items() if number == kind)
-        solver_model.add_linear_constraint(total, each.must, len(each.groups))
+        solver_model.add_linear_constraint(sum(by_kind.get(kind, ())), each.must, len(each.groups))
 
 
 def _bound_resources(solver_model: Any, model: Model, variables: Variables) -> None:
     for resource in model.resources:
         capacity = model.capacity(resource)
         amounts = [takes(kind.request, resource) for kind in model.kinds]
-        for domain in model.chosen:
-            terms = [
-                amounts[kind] * variable for kind, variable in _in_domain(model, variables, domain) if amounts[kind]
-            ]
+        for domain, inside in _by_domain(variables).items():
+            terms = [amounts[kind] * variable for kind, variable in inside if amounts[kind]]
             if terms:
                 solver_model.add(sum(terms) <= int(capacity[domain]))
 
@@ -196,11 +233,11 @@ def _bound_large(solver_model: Any, model: Model, variables: Variables) -> None:
     """Members of more than half a node stand one to a node."""
     for resource in model.resources:
         free = np.where(model.used, model.snapshot.available(resource), 0)
-        for domain in model.chosen:
+        for domain, inside in _by_domain(variables).items():
             on_nodes = free[model.domains.members(domain)]
             largest = int(on_nodes.max(initial=0))
             terms, least = [], largest
-            for kind, variable in _in_domain(model, variables, domain):
+            for kind, variable in inside:
                 large = [
                     (_asks(shape)[resource], count)
                     for shape, count in model.kinds[kind].members
@@ -211,6 +248,18 @@ def _bound_large(solver_model: Any, model: Model, variables: Variables) -> None:
                     least = min(least, *(amount for amount, _ in large))
             if terms:
                 solver_model.add(sum(terms) <= int((on_nodes >= least).sum()))
+
+
+def _bound_shapes(solver_model: Any, model: Model, variables: Variables) -> None:
+    """No more members of a shape than the domain holds if they come alone."""
+    shapes = {shape: None for kind in model.kinds for shape, count in kind.members if count}
+    for shape in shapes:
+        most = model.domains.total(measured(model.snapshot, shape, shape).workers)
+        counts = [sum(count for each, count in kind.members if each == shape) for kind in model.kinds]
+        for domain, inside in _by_domain(variables).items():
+            terms = [counts[kind] * variable for kind, variable in inside if counts[kind]]
+            if terms:
+                solver_model.add(sum(terms) <= int(most[domain]))
 
 
 def _keep_exclusive(solver_model: Any, model: Model, variables: Variables) -> None:
@@ -243,10 +292,12 @@ def _exclusive_domains(model: Model, variables: Variables) -> Iterator[tuple[lis
                 yield owners, guests
 
 
-def _in_domain(model: Model, variables: Variables, domain: int) -> Iterator[tuple[int, Any]]:
-    for kind in range(len(model.kinds)):
-        if (kind, domain) in variables:
-            yield kind, variables[kind, domain]
+def _by_domain(variables: Variables) -> dict[int, list[tuple[int, Any]]]:
+    """Per domain, (kind, variable) pairs."""
+    found: dict[int, list[tuple[int, Any]]] = {}
+    for (kind, domain), variable in variables.items():
+        found.setdefault(domain, []).append((kind, variable))
+    return found
 
 
 def _asks(shape: PodShape) -> dict[str, int]:

@@ -17,7 +17,7 @@ from lws_sched.placement.exact import placed_on, search
 from lws_sched.placement.node import taken
 from lws_sched.placement.packing import pack
 from lws_sched.placement.request import GroupRequest, Placed, PodShape
-from lws_sched.placement.room import NEVER, Asked, Need, Room, asked, figures, held, room_for, whole_need
+from lws_sched.placement.room import NEVER, Asked, Need, Room, asked, figures, held, idle_devices, room_for, whole_need
 from lws_sched.placement.snapshot import Snapshot, namespace_of
 from lws_sched.placement.table import ABSENT, Bools, Ints, Partition
 from lws_sched.placement.topology import UnknownLevel
@@ -280,4 +280,5 @@ class _Kind:
 
     def _pack(self, part: Partition, nodes: Ints) -> tuple[int, ...]:
         room = Room(self.room.workers, self.room.loss)
-        return pack(self.board.table, room, nodes, self.need, self.board.table.levels_within(part))
+        idle = idle_devices(self.room.live, self.room.leader, self.room.worker, nodes)
+        return pack(self.board.table, room, nodes, self.need, self.board.table.levels_within(part), idle)

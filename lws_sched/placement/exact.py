@@ -20,7 +20,7 @@ import numpy as np
 from lws_sched.placement import sticky, topology
 from lws_sched.placement.packing import pack
 from lws_sched.placement.request import GroupRequest, Placed
-from lws_sched.placement.room import Asked, Need, Room, asked, closed_to, room_for, whole_need
+from lws_sched.placement.room import Asked, Room, asked, closed_to, idle_devices, room_for, whole_need
 from lws_sched.placement.snapshot import Snapshot
 from lws_sched.placement.subgroups import Nested, layout_of
 from lws_sched.placement.table import ABSENT, NODE_NAME, Bools, Ints, NodeTable, Partition
@@ -58,20 +58,21 @@ def fits(snapshot: Snapshot, request: GroupRequest) -> bool:
 class Flat:
     """The room for a group without subgroups."""
 
-    table: NodeTable
+    snapshot: Snapshot
+    request: GroupRequest
     room: Room
-    need: Need
 
     def slack(self, partition: Partition) -> Ints:
         """Per domain, how many more workers it could take than needed; negative where the group does not fit."""
-        return self.room.slack(partition, self.need)
+        return self.room.slack(partition, whole_need(self.request))
 
     def within(self, mask: Bools) -> Flat:
-        return Flat(self.table, self.room.within(mask), self.need)
+        return Flat(self.snapshot, self.request, self.room.within(mask))
 
     def pack(self, nodes: Ints, levels: tuple[str, ...]) -> tuple[int, ...]:
         """A node position per member, by worker index, on nodes of one domain, which has room."""
-        return pack(self.table, self.room, nodes, self.need, levels)
+        idle = idle_devices(self.snapshot, self.request.leader, self.request.worker, nodes)
+        return pack(self.snapshot.table, self.room, nodes, whole_need(self.request), levels, idle)
 
 
 Space = Flat | Nested
@@ -81,9 +82,9 @@ def space_for(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Space |
     """The room for the group as it asks for it; None where its members cannot be divided into subgroups."""
     room = room_for(snapshot, request, closed_to(snapshot, request, keys))
     if not keys.inner:
-        return Flat(snapshot.table, room, whole_need(request))
+        return Flat(snapshot, request, room)
     layout = layout_of(request)
-    return None if layout is None else Nested(snapshot.table, room, keys, layout)
+    return None if layout is None else Nested(snapshot, request, room, keys, layout)
 
 
 def _place(snapshot: Snapshot, request: GroupRequest, keys: Asked, space: Space) -> tuple[int, ...] | None:

@@ -12,6 +12,9 @@ of a namespace, or several that are not exclusive. All these are necessary condi
 sufficiency is settled by expanding the counts to nodes with the exact search, which may fail where members do not fill
 nodes evenly: such groups go wherever they still fit.
 
+Up to 64 domains make one model; of more, or once that is answered, a few domains at a time are emptied and filled
+anew, beside what stands in the others.
+
 The solver runs on one thread with a fixed seed and deterministic time, from the greedy answer as a complete hint.
 """
 
@@ -22,19 +25,31 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import gcd
+from random import Random
 
 import numpy as np
 
-from lws_sched.placement.assignment import Counts, Kind, Model, best_counts, members_of, takes
-from lws_sched.placement.exact import search
+from lws_sched.placement.assignment import SEED, Counts, Found, Kind, Model, best_counts, members_of, takes, takings
+from lws_sched.placement.board import Board
+from lws_sched.placement.exact import placed_on
 from lws_sched.placement.node import taken
+from lws_sched.placement.repack import repack
 from lws_sched.placement.request import Budget, GroupRequest, Placed
-from lws_sched.placement.room import Asked, asked, closed_to, room_for, whole_need
+from lws_sched.placement.room import Asked, asked, measured
 from lws_sched.placement.snapshot import Snapshot, kind_of
-from lws_sched.placement.table import Ints, Partition
+from lws_sched.placement.table import Partition
 
 MOST_DOMAINS = 64
-"""Domains in one model; of more, those that come closest to taking a group that is left out."""
+"""Domains in one model of the whole."""
+MOST_VARIABLES = 1500
+"""Of a model of the whole that is given most of the budget; a larger one is asked for its bound only."""
+PART_DOMAINS = 10
+PART_TIME = 0.03
+"""Deterministic time for a part."""
+BUILD_TIME = 2e-5
+"""What building a model takes per variable, in deterministic time."""
+STALE = 40
+"""Parts in a row without a gain, after which the search for better parts ends."""
 
 
 @dataclass(frozen=True)
@@ -72,23 +87,85 @@ class _Part:
 def improve(problem: Problem, budget: Budget) -> Improved:
     """Look for places that admit more of the wanting than the incumbent, and all of the admitted.
 
-    Groups that ask for the same topology keys are looked at together, those of which most members are left out first.
+    Groups that ask for the same topology keys are looked at together, those of which most members are left out first:
+    all domains at once where there are few, then part after part.
     """
-    best, spent = problem.incumbent, 0.0
     bound = ceiling(problem.snapshot, problem.admitted, problem.wanting)
+    state = _State(problem, bound, budget.deterministic_time)
     for keys in _left_out(problem):
-        if spent >= budget.deterministic_time or _members(problem.wanting, best) >= bound:
-            break
-        part = _part(replace(problem, incumbent=best), keys)
-        model = _model(problem, best, part)
-        found = best_counts(model, budget.deterministic_time - spent)
-        spent += found.deterministic_time
+        state.improve_whole(keys)
+        state.improve_parts(keys)
+    return Improved(state.best, state.bound, state.spent)
+
+
+class _State:
+    """The best answer known, what it cannot exceed, and what it has cost."""
+
+    def __init__(self, problem: Problem, bound: int, budget: float) -> None:
+        self.best, self.bound, self.spent = problem.incumbent, bound, 0.0
+        self._problem, self._budget = problem, budget
+        self._random = Random(SEED)
+
+    @property
+    def is_done(self) -> bool:
+        return self.spent >= self._budget or _members(self._problem.wanting, self.best) >= self.bound
+
+    def improve_whole(self, base: tuple[str, ...]) -> None:
+        domains = self._problem.snapshot.table.partition(base)
+        if self.is_done or domains.count > MOST_DOMAINS:
+            return
+        part = _part(self._now(), base, [*range(domains.count)])
+        model = _model(self._now(), self.best, part)
+        is_small = len(model.kinds) * domains.count <= MOST_VARIABLES
+        found = self._solve(model, (self._budget - self.spent) * (0.6 if is_small else 0.3))
         if part.complete:
-            bound = min(bound, found.bound - sum(request.size for request in problem.admitted))
-        placed = _expand(problem, best, part, model, found.counts) if found.counts is not None else None
-        if placed is not None and _members(problem.wanting, placed) > _members(problem.wanting, best):
-            best = placed
-    return Improved(best, bound, spent)
+            self.bound = min(self.bound, found.bound - sum(request.size for request in self._problem.admitted))
+        self._take(part, model, found)
+
+    def improve_parts(self, base: tuple[str, ...]) -> None:
+        """Large neighbourhoods: a few domains are emptied of the batch's groups and filled anew."""
+        stale = 0
+        while not self.is_done and stale < STALE:
+            chosen = self._neighbourhood(base)
+            part = _part(self._now(), base, chosen)
+            model = _model(self._now(), self.best, part)
+            before = _members(self._problem.wanting, self.best)
+            self._take(part, model, self._solve(model, min(PART_TIME, self._budget - self.spent)))
+            is_better = _members(self._problem.wanting, self.best) > before
+            stale = 0 if is_better else stale + 1
+
+    def _solve(self, model: Model, deterministic_time: float) -> Found:
+        self.spent += BUILD_TIME * len(model.kinds) * len(model.chosen)
+        found = best_counts(model, max(deterministic_time, 0.0))
+        self.spent += found.deterministic_time
+        return found
+
+    def _take(self, part: _Part, model: Model, found: Found) -> None:
+        """Adopt what the solver found where it expands to as many members. Equal answers lead on to others."""
+        placed = _expand(self._now(), part, model, found.counts) if found.counts is not None else None
+        wanting = self._problem.wanting
+        if placed is not None and _members(wanting, placed) >= _members(wanting, self.best):
+            self.best = placed
+
+    def _now(self) -> Problem:
+        return replace(self._problem, incumbent=self.best)
+
+    def _neighbourhood(self, base: tuple[str, ...]) -> list[int]:
+        """Some domains: those with most left to use are the likeliest."""
+        after = self._after()
+        domains = after.table.partition(base)
+        left = np.zeros(domains.count)
+        for resource in {name for each in self._problem.wanting for name in takings(each)}:
+            free = domains.total(after.available(resource).clip(0))
+            left += free / max(int(free.sum()), 1)
+        weights = [(self._random.random() ** (1 / (share + 0.1 / domains.count)), d) for d, share in enumerate(left)]
+        return sorted(domain for _, domain in sorted(weights, reverse=True)[:PART_DOMAINS])
+
+    def _after(self) -> Snapshot:
+        standing = [*self._problem.admitted, *self._problem.wanting]
+        return self._problem.snapshot.with_groups(
+            [(each, self.best[each.key].slots) for each in standing if each.key in self.best]
+        )
 
 
 def ceiling(snapshot: Snapshot, admitted: Sequence[GroupRequest], wanting: Sequence[GroupRequest]) -> int:
@@ -98,7 +175,7 @@ def ceiling(snapshot: Snapshot, admitted: Sequence[GroupRequest], wanting: Seque
     only multiples of the members' common divisor count.
     """
     everyone = (*admitted, *wanting)
-    bound = sum(request.size for request in wanting)
+    bound = min(sum(request.size for request in wanting), _reachable(snapshot, admitted, wanting))
     shapes = {shape for request in everyone for shape, count in members_of(request) if count}
     amounts = [taken(dict(shape.requests)) for shape in shapes]
     for resource in sorted({name for each in amounts for name in each}):
@@ -107,6 +184,32 @@ def ceiling(snapshot: Snapshot, admitted: Sequence[GroupRequest], wanting: Seque
         left = int((free // unit * unit).sum()) - sum(takes(request, resource) for request in admitted)
         bound = min(bound, _most_members(left, [(takes(each, resource), each.size) for each in wanting]))
     return bound
+
+
+def _reachable(snapshot: Snapshot, admitted: Sequence[GroupRequest], wanting: Sequence[GroupRequest]) -> int:
+    """Where all members are alike and all groups want a domain of the same keys: the most members that groups of these
+    sizes can make up in each domain, summed over domains, less those that must stay."""
+    everyone = (*admitted, *wanting)
+    alike = {(*_base(snapshot, each), each.leader, each.worker if each.size > 1 else each.leader) for each in everyone}
+    own = sum(request.size for request in admitted)
+    if len(alike) > 1 or everyone[0].leader != everyone[0].worker:
+        return sum(request.size for request in wanting)
+    domains = snapshot.table.partition(_base(snapshot, everyone[0]))
+    rooms = domains.total(measured(snapshot, everyone[0].leader, everyone[0].leader).workers)
+    sizes, most = {each.size for each in everyone}, int(rooms.max(initial=0))
+    sums = 1
+    """Bit n: some groups have n members together."""
+    for _ in range(most):
+        grown = sums
+        for size in sizes:
+            grown |= grown << size
+        if grown & ((2 << most) - 1) == sums:
+            break
+        sums = grown & ((2 << most) - 1)
+    best = [0] * (most + 1)
+    for room in range(1, most + 1):
+        best[room] = room if sums >> room & 1 else best[room - 1]
+    return sum(best[int(room)] for room in rooms) - own
 
 
 def _most_members(capacity: int, groups: list[tuple[int, int]]) -> int:
@@ -133,44 +236,27 @@ def _left_out(problem: Problem) -> list[tuple[str, ...]]:
     return sorted(left, key=lambda keys: (-left[keys], keys))
 
 
-def _part(problem: Problem, base: tuple[str, ...]) -> _Part:
-    """The groups that ask for these keys and stand in the domains to be rearranged; all others stay."""
+def _part(problem: Problem, base: tuple[str, ...], chosen: Sequence[int]) -> _Part:
+    """The groups that ask for these keys and stand in the chosen domains or nowhere; all others stay."""
     snapshot = problem.snapshot
     domains = snapshot.table.partition(base)
-    chosen = _chosen(problem, base, domains)
+    inside = set(chosen)
     movable, fixed = [], []
     for request in (*problem.admitted, *problem.wanting):
         placed = problem.incumbent.get(request.key)
-        is_inside = placed is None or _domain_of(snapshot, domains, placed) in chosen
-        if not request.stay and _base(snapshot, request) == base and is_inside:
+        is_inside = placed is None or _domain_of(snapshot, domains, placed) in inside
+        if _is_movable(request) and _base(snapshot, request) == base and is_inside:
             movable.append(request)
         elif placed is not None:
             fixed.append(request)
-    start = snapshot
-    for request in fixed:
-        start = start.with_group(request, problem.incumbent[request.key].slots)
-    complete = len(movable) == len(problem.admitted) + len(problem.wanting) and len(chosen) == domains.count
-    return _Part(start, tuple(movable), tuple(fixed), domains, tuple(sorted(chosen)), complete)
+    start = snapshot.with_groups([(request, problem.incumbent[request.key].slots) for request in fixed])
+    complete = len(movable) == len(problem.admitted) + len(problem.wanting) and len(inside) == domains.count
+    return _Part(start, tuple(movable), tuple(fixed), domains, tuple(chosen), complete)
 
 
-def _chosen(problem: Problem, base: tuple[str, ...], domains: Partition) -> set[int]:
-    """All domains, or of many those with the most room left for a group that is left out."""
-    if domains.count <= MOST_DOMAINS:
-        return set(range(domains.count))
-    after = problem.snapshot
-    for request in (*problem.admitted, *problem.wanting):
-        if request.key in problem.incumbent:
-            after = after.with_group(request, problem.incumbent[request.key].slots)
-    out = [each for each in problem.wanting if each.key not in problem.incumbent]
-    kinds = {kind_of(after, each): each for each in out if _base(after, each) == base}
-    room = np.max([_slack(after, each, domains) for each in kinds.values()], axis=0)
-    return set(np.argsort(-room, kind="stable")[:MOST_DOMAINS].tolist())
-
-
-def _slack(snapshot: Snapshot, request: GroupRequest, domains: Partition) -> Ints:
-    keys = asked(snapshot.table, request)
-    assert isinstance(keys, Asked)
-    return room_for(snapshot, request, closed_to(snapshot, request, keys)).slack(domains, whole_need(request))
+def _is_movable(request: GroupRequest) -> bool:
+    """Groups that return and groups with subgroups are left where they are."""
+    return not request.stay and not (request.subgroup_required or request.subgroup_exclusive)
 
 
 def _base(snapshot: Snapshot, request: GroupRequest) -> tuple[str, ...]:
@@ -199,10 +285,9 @@ def _model(problem: Problem, incumbent: Mapping[str, Placed], part: _Part) -> Mo
     return Model(part.base, part.domains, part.chosen, tuple(kinds))
 
 
-def _expand(
-    problem: Problem, incumbent: Mapping[str, Placed], part: _Part, model: Model, counts: Counts
-) -> dict[str, Placed] | None:
+def _expand(problem: Problem, part: _Part, model: Model, counts: Counts) -> dict[str, Placed] | None:
     """Concrete places for the counts; None where a group that must stay finds none."""
+    incumbent = problem.incumbent
     assigned: dict[int, list[GroupRequest]] = {}
     for kind, row in zip(model.kinds, counts, strict=True):
         for request, domain in _share_out(incumbent, part, kind, row):
@@ -212,23 +297,25 @@ def _expand(
         if request.key in incumbent:
             domain = _domain_of(part.base, part.domains, incumbent[request.key])
             before.setdefault(domain, set()).add(request.key)
+    keys_of = {request.key: kind.keys for kind in model.kinds for request in kind.groups}
     placed = {request.key: incumbent[request.key] for request in part.fixed}
-    snapshot, homeless = part.base, []
+    board, homeless = Board(part.base), []
     for domain, groups in sorted(assigned.items()):
         same = {each.key for each in groups} == before.get(domain, set())
-        inside = part.domains.codes == domain
+        homes = None if same else repack(part.base, part.domains.members(domain), [(g, keys_of[g.key]) for g in groups])
         for request in sorted(groups, key=_bulk):
-            found = incumbent[request.key] if same else search(snapshot, request, inside)
-            if found is None:
-                homeless.append(request)
+            if same:
+                placed[request.key] = incumbent[request.key]
+            elif homes is not None:
+                placed[request.key] = placed_on(part.base.table, request, keys_of[request.key], homes[request.key])
             else:
-                placed[request.key] = found
-                snapshot = snapshot.with_group(request, found.slots)
-    for request in homeless:
-        found = search(snapshot, request)
-        if found is not None:
-            placed[request.key] = found
-            snapshot = snapshot.with_group(request, found.slots)
+                homeless.append((request, domain))
+                continue
+            board.add(request, placed[request.key].slots)
+    for request, domain in homeless:
+        inside = board.place(request, part.domains.codes == domain) or board.place(request)
+        if inside is not None:
+            placed[request.key] = inside
     return placed if all(request.key in placed for request in problem.admitted) else None
 
 

@@ -3,7 +3,9 @@
 The leader goes where it costs the fewest workers, and among those nodes into the part with the most room. The workers
 then fill narrower parts (racks of a block, hosts of a rack), largest first, starting with the leader's; the remainder
 goes to the tightest part that takes it whole. So a group touches few parts, fills what it touches, and leaves large
-holes whole. Ranks follow the parts: workers beside the leader come first, neighbours have neighbouring ranks.
+holes whole. Of the nodes of one part those go first that have the fewest devices for which the group has no use: a CPU
+pod keeps away from GPUs. Ranks follow the parts: workers beside the leader come first, neighbours have neighbouring
+ranks.
 
 Any such choice is correct: it never exceeds a node's room, and room suffices by the closed form in `room`.
 """
@@ -16,29 +18,33 @@ from lws_sched.placement.room import NEVER, Need, Room
 from lws_sched.placement.table import ABSENT, Ints, NodeTable
 
 
-def pack(table: NodeTable, room: Room, nodes: Ints, need: Need, levels: tuple[str, ...]) -> tuple[int, ...]:
+def pack(
+    table: NodeTable, room: Room, nodes: Ints, need: Need, levels: tuple[str, ...], idle: Ints | None = None
+) -> tuple[int, ...]:
     """A node position per member, the leader's first if one is needed. `nodes` must have room; levels narrow down and
-    are wider than a node."""
+    are wider than a node. `idle`: see `room.idle_devices`."""
+    idle = np.zeros(len(nodes), dtype=np.int64) if idle is None else idle
     caps = room.workers[nodes]
-    if not need.leader:
-        return tuple(expand(fill(table, nodes, caps, need.workers, levels, None)))
-    leader = _leader(table, room, nodes, need.workers, levels)
-    caps = caps.copy()
-    caps[leader] -= room.loss[nodes[leader]]
-    return (int(nodes[leader]), *expand(fill(table, nodes, caps, need.workers, levels, int(nodes[leader]))))
+    first = None
+    if need.leader:
+        leader = _leader(table, room, nodes, need.workers, levels, idle)
+        first = int(nodes[leader])
+        caps[leader] -= room.loss[first]
+    workers = expand(fill(table, nodes, caps, need.workers, levels, first, idle))
+    return tuple(workers) if first is None else (first, *workers)
 
 
-def _leader(table: NodeTable, room: Room, nodes: Ints, workers: int, levels: tuple[str, ...]) -> int:
+def _leader(table: NodeTable, room: Room, nodes: Ints, workers: int, levels: tuple[str, ...], idle: Ints) -> int:
     """Index into `nodes` of the leader's place."""
     caps, loss = room.workers[nodes], room.loss[nodes]
     able = np.flatnonzero((loss < NEVER) & (int(caps.sum()) - loss >= workers))
     able = able[loss[able] == loss[able].min()]
-    return roomiest(table, Room(caps, loss), nodes, able, levels)
+    return roomiest(table, Room(caps, loss), nodes, able, levels, idle)
 
 
-def roomiest(table: NodeTable, room: Room, nodes: Ints, able: Ints, levels: tuple[str, ...]) -> int:
+def roomiest(table: NodeTable, room: Room, nodes: Ints, able: Ints, levels: tuple[str, ...], idle: Ints) -> int:
     """Of the indices `able` into `nodes`, the one in the parts with the most room. `room` is that of `nodes` alone."""
-    ranks = [able, -room.workers[able], room.loss[able]]
+    ranks = [able, -room.workers[able], room.loss[able], idle[able]]
     for level in reversed(levels):
         parts = table.column(level).codes[nodes] - ABSENT
         ranks.append(-np.bincount(parts, weights=room.workers)[parts[able]])
@@ -46,26 +52,28 @@ def roomiest(table: NodeTable, room: Room, nodes: Ints, able: Ints, levels: tupl
 
 
 def fill(
-    table: NodeTable, nodes: Ints, caps: Ints, count: int, levels: tuple[str, ...], first: int | None
+    table: NodeTable, nodes: Ints, caps: Ints, count: int, levels: tuple[str, ...], first: int | None, idle: Ints
 ) -> list[tuple[int, int]]:
     """(node position, workers) pairs in rank order that hold `count` workers; the part of node `first` comes first."""
     if not count:
         return []
     if not levels:
         start = None if first is None else int(np.flatnonzero(nodes == first)[0])
-        return [(int(nodes[index]), amount) for index, amount in _choose(caps, count, start)]
+        return [(int(nodes[index]), amount) for index, amount in _choose(caps, count, start, idle)]
     parts = table.column(levels[0]).codes[nodes] - ABSENT
     totals = np.bincount(parts, weights=caps).astype(np.int64)
     start = None if first is None else int(parts[np.flatnonzero(nodes == first)[0]])
     filled: list[tuple[int, int]] = []
-    for part, amount in _choose(totals, count, start):
+    for part, amount in _choose(totals, count, start, np.zeros_like(totals)):
         inside = parts == part
-        filled += fill(table, nodes[inside], caps[inside], amount, levels[1:], first if part == start else None)
+        near = first if part == start else None
+        filled += fill(table, nodes[inside], caps[inside], amount, levels[1:], near, idle[inside])
     return filled
 
 
-def _choose(caps: Ints, count: int, first: int | None) -> list[tuple[int, int]]:
-    """(index, amount) pairs that sum to `count`: `first`, then the largest, the rest to the tightest that takes it."""
+def _choose(caps: Ints, count: int, first: int | None, idle: Ints) -> list[tuple[int, int]]:
+    """(index, amount) pairs that sum to `count`: `first`, then the largest of those with least that is idle, the rest
+    to the tightest that takes it."""
     chosen: list[tuple[int, int]] = []
     if first is not None:
         amount = min(int(caps[first]), count)
@@ -74,17 +82,17 @@ def _choose(caps: Ints, count: int, first: int | None) -> list[tuple[int, int]]:
         caps = caps.copy()
         caps[first] = 0
     if count:
-        chosen += sorted(_largest_then_tightest(caps, count))
+        chosen += sorted(_largest_then_tightest(caps, count, idle))
     return [(index, amount) for index, amount in chosen if amount]
 
 
-def _largest_then_tightest(caps: Ints, count: int) -> list[tuple[int, int]]:
-    order = np.argsort(-caps, kind="stable")
+def _largest_then_tightest(caps: Ints, count: int, idle: Ints) -> list[tuple[int, int]]:
+    order = np.lexsort((-caps, idle))
     sums = np.cumsum(caps[order])
     full = int(np.searchsorted(sums, count))
     rest = count - int(sums[full - 1]) if full else count
     enough = order[full:][caps[order[full:]] >= rest]
-    tightest = enough[np.argmin(caps[enough])]
+    tightest = enough[np.lexsort((caps[enough], idle[enough]))[0]]
     return [(int(index), int(caps[index])) for index in order[:full]] + [(int(tightest), rest)]
 
 

@@ -169,11 +169,11 @@ def room_for(snapshot: Snapshot, request: GroupRequest, closed: Closed | None) -
     A group of one measures by its leader's shape.
     """
     worker = request.worker if request.size > 1 else request.leader
-    room = _measured(snapshot, request.leader, worker)
+    room = measured(snapshot, request.leader, worker)
     return room if closed is None else room.without(closed)
 
 
-def _measured(snapshot: Snapshot, leader: PodShape, worker: PodShape) -> Room:
+def measured(snapshot: Snapshot, leader: PodShape, worker: PodShape) -> Room:
     """The room whoever asks; brought up to date where it was measured for an earlier snapshot of the lineage."""
     lineage, key = snapshot.lineage, (leader, worker)
     room: Room | None
@@ -196,6 +196,18 @@ def figures(snapshot: Snapshot, leader: PodShape, worker: PodShape, nodes: Ints 
     fits = _usable(snapshot, leader, nodes) & (_count(snapshot, leader, {}, nodes) > 0)
     beside = _count(snapshot, worker, taken(dict(leader.requests)), nodes)
     return workers, np.where(fits, np.maximum(workers - beside, 0), NEVER)
+
+
+def idle_devices(snapshot: Snapshot, leader: PodShape, worker: PodShape, nodes: Ints) -> Ints:
+    """Per given node, how much of it would lie idle beside the group: the devices (extended resources) free there that
+    no member asks for, in thousandths of the largest node's, summed over resources."""
+    wanted = {resource for shape in (leader, worker) for resource, _ in shape.requests}
+    idle = np.zeros(len(nodes), dtype=np.int64)
+    for resource in snapshot.resources:
+        if "/" in resource and resource not in wanted:
+            free = snapshot.available(resource)[nodes]
+            idle += 1000 * free.clip(0) // max(snapshot.table.largest(snapshot.resources[resource]), 1)
+    return idle
 
 
 def closed_to(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Closed | None:

@@ -147,6 +147,20 @@ class Snapshot:
         lineage, stamp = self.lineage.extended(self.stamp, everywhere)
         return replace(self, free=free, tenancy=self.tenancy.plus(tenants, everywhere)).along(lineage, stamp)
 
+    def without_groups(self, groups: Sequence[tuple[GroupRequest, Sequence[str]]]) -> Snapshot:
+        """The fleet without some groups that `with_groups` put there."""
+        if not groups:
+            return self
+        free, numbers = self.free.copy(), self.table.position
+        positions = [np.array([numbers[node] for node in slots], dtype=np.int64) for _, slots in groups]
+        for (request, _), nodes in zip(groups, positions, strict=True):
+            _take(free, self.resources, request.leader.requests, nodes[:1], -1)
+            _take(free, self.resources, request.worker.requests, nodes[1:], -1)
+        gone = np.array([self.tenancy.group_numbers[request.key] for request, _ in groups], dtype=np.int64)
+        lineage, stamp = self.lineage.extended(self.stamp, np.concatenate(positions))
+        tenancy = self.tenancy.without(np.isin(self.tenancy.groups, gone))
+        return replace(self, free=free, tenancy=tenancy).along(lineage, stamp)
+
     def copied(self) -> Snapshot:
         """A snapshot whose amounts are its own."""
         return replace(self, free=self.free.copy())
@@ -244,10 +258,12 @@ def _row(matrix: Ints, number: int) -> Ints:
     return row
 
 
-def _take(free: Ints, resources: Mapping[str, int], requests: Iterable[tuple[str, int]], positions: Ints) -> None:
+def _take(
+    free: Ints, resources: Mapping[str, int], requests: Iterable[tuple[str, int]], positions: Ints, sign: int = 1
+) -> None:
     for resource, amount in taken(dict(requests)).items():
         if resource in resources:
-            np.subtract.at(free[resources[resource]], positions, amount)
+            np.subtract.at(free[resources[resource]], positions, sign * amount)
 
 
 def _with_names(numbers: Mapping[str, int], names: Iterable[str]) -> Mapping[str, int]:

@@ -22,8 +22,9 @@ import numpy as np
 
 from lws_sched.placement.packing import expand, fill, pack, roomiest
 from lws_sched.placement.request import NO_SUBGROUP, GroupRequest
-from lws_sched.placement.room import NEVER, Asked, Need, Room
-from lws_sched.placement.table import ABSENT, Bools, Ints, NodeTable, Partition
+from lws_sched.placement.room import NEVER, Asked, Need, Room, idle_devices
+from lws_sched.placement.snapshot import Snapshot
+from lws_sched.placement.table import ABSENT, Bools, Ints, Partition
 
 
 @dataclass(frozen=True)
@@ -53,24 +54,26 @@ def layout_of(request: GroupRequest) -> Layout | None:
 class Nested:
     """The room for a group's subgroups. `pack` and `slack` are those of a group without subgroups, one storey up."""
 
-    table: NodeTable
+    snapshot: Snapshot
+    request: GroupRequest
     room: Room
     keys: Asked
     layout: Layout
 
     def slack(self, partition: Partition) -> Ints:
         """Per domain, how many more plain subgroups it could take than needed."""
-        inner = self.table.partition((*partition.keys, *self.keys.inner))
+        table = self.snapshot.table
+        inner = table.partition((*partition.keys, *self.keys.inner))
         units = inner
         if self.keys.inner_exclusive:
-            units = self.table.partition((*partition.keys, self.keys.inner_exclusive))
+            units = table.partition((*partition.keys, self.keys.inner_exclusive))
         raised = _raise(self.room, inner.codes, units.codes, self.layout, bool(self.keys.inner_exclusive))
-        count = np.zeros(len(self.table), dtype=np.int64)
+        count = np.zeros(len(table), dtype=np.int64)
         count[units.order[units.starts]] = raised.count
         return Room(count, raised.loss).slack(partition, Need(True, self.layout.plain))
 
     def within(self, mask: Bools) -> Nested:
-        return Nested(self.table, self.room.within(mask), self.keys, self.layout)
+        return Nested(self.snapshot, self.request, self.room.within(mask), self.keys, self.layout)
 
     def pack(self, nodes: Ints, levels: tuple[str, ...]) -> tuple[int, ...]:
         """A node position per member, by worker index, on nodes of one domain, which has room."""
@@ -112,7 +115,9 @@ class _Packing:
     """Puts one group onto the nodes of its domain: the leader's subgroup, then the others, near each other."""
 
     def __init__(self, nested: Nested, nodes: Ints, levels: tuple[str, ...]) -> None:
-        table, keys = nested.table, nested.keys
+        table, keys = nested.snapshot.table, nested.keys
+        self._table = table
+        self._idle = idle_devices(nested.snapshot, nested.request.leader, nested.request.worker, nodes)
         self._nested, self._nodes, self._levels = nested, nodes, levels
         self._inner = _dense(table.partition(keys.inner).codes[nodes])
         self._units = self._inner
@@ -129,7 +134,12 @@ class _Packing:
         if layout.leader_inside:
             local = np.flatnonzero(self._inner == self._inner[leader])
             first, *beside = pack(
-                self._nested.table, self._nested.room, self._nodes[local], Need(True, layout.beside), self._levels
+                self._table,
+                self._nested.room,
+                self._nodes[local],
+                Need(True, layout.beside),
+                self._levels,
+                self._idle[local],
             )
             leader = int(np.searchsorted(self._nodes, first))
         self._caps[leader] -= self._room.loss[leader]
@@ -142,7 +152,7 @@ class _Packing:
         raised = _raise(self._room, self._inner, self._units, layout, exclusive)
         able = np.flatnonzero(raised.count.sum() - raised.loss >= layout.plain)
         able = able[raised.loss[able] == raised.loss[able].min()]
-        return roomiest(self._nested.table, self._room, self._nodes, able, self._levels)
+        return roomiest(self._table, self._room, self._nodes, able, self._levels, self._idle)
 
     def _plain(self, leader: int) -> list[int]:
         """The workers of the subgroups without the leader, subgroup by subgroup."""
@@ -151,7 +161,7 @@ class _Packing:
         heads = np.array([self._members(part)[0] for part in parts], dtype=np.int64)
         near = [head for part, head in zip(parts, heads.tolist(), strict=True) if part == self._inner[leader]]
         first = int(self._nodes[near[0]]) if near else None
-        chosen = fill(self._nested.table, self._nodes[heads], counts, layout.plain, self._levels, first)
+        chosen = fill(self._table, self._nodes[heads], counts, layout.plain, self._levels, first, np.zeros_like(counts))
         part_of = {int(self._nodes[head]): part for part, head in zip(parts, heads.tolist(), strict=True)}
         workers: list[int] = []
         for head, count in chosen:
@@ -159,12 +169,13 @@ class _Packing:
             start = int(self._nodes[leader]) if leader in members else None
             workers += expand(
                 fill(
-                    self._nested.table,
+                    self._table,
                     self._nodes[members],
                     self._caps[members],
                     count * layout.size,
                     self._levels,
                     start,
+                    self._idle[members],
                 )
             )
         return workers

@@ -97,6 +97,7 @@ class NodeTable:
         """Eligibility by pod shape, filled by `eligibility`."""
         self._columns: dict[str, Column] = {}
         self._partitions: dict[tuple[str, ...], Partition] = {}
+        self._largest: dict[int, int] = {}
         self._within: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def __len__(self) -> int:
@@ -130,6 +131,12 @@ class NodeTable:
         if partition is None:
             partition = self._partitions[keys] = self._make_partition(keys)
         return partition
+
+    def largest(self, row: int) -> int:
+        """The most that a node offers of the resource in a row of `allocatable`."""
+        if row not in self._largest:
+            self._largest[row] = int(self.allocatable[row].max(initial=0)) if row < len(self.allocatable) else 0
+        return self._largest[row]
 
     def carriers(self, key: str) -> int:
         """How many nodes carry the label."""
