@@ -16,7 +16,7 @@ head of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -83,7 +83,7 @@ def _decide(snapshot: Snapshot, ordered: Sequence[GroupRequest], budget: Budget,
         return {}
     decisions = {each.key: heads.explained(each) for each in plan(snapshot, ordered, budget)}
     ahead = snapshot
-    looked_at: set[GroupRequest] = set()
+    looked_at: set[Hashable] = set()
     for position, request in enumerate(ordered):
         decision = decisions[request.key]
         if isinstance(decision, Placed):
