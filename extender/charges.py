@@ -14,12 +14,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from lws_sched.api import names
 from lws_sched.api import placement as api
-from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.api.quantity import Resources
-from lws_sched.intake.standing import Held
+from lws_sched.intake.standing import Held, slots_on
 from lws_sched.placement import Fleet, Snapshot, Tenant
 
 
@@ -42,20 +40,12 @@ class _Charge:
 
 def claim_of(record: GroupPlacement) -> Claim | None:
     """What a record claims; None where it waits for nobody."""
-    status, meta, spec = record.status, record.metadata, record.spec
+    status = record.status
     if status.state != api.WAITING or not status.claims:
         return None
-    tenant = Tenant(group=key_of(record), namespace=meta.namespace, exclusive=spec.exclusive_key)
-    slots = tuple(
-        Held(
-            pod=f"{meta.namespace}/{names.member_name(meta.name, index)}",
-            node=node,
-            requests=(spec.worker if index else spec.leader).requests,
-            tenant=tenant,
-        )
-        for index, node in enumerate(status.claims)
+    return Claim(
+        slots_on(record, status.claims), frozenset(f"{each.namespace}/{each.name}" for each in status.predecessors)
     )
-    return Claim(slots, frozenset(f"{each.namespace}/{each.name}" for each in status.predecessors))
 
 
 class Charges:

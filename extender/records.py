@@ -225,6 +225,9 @@ def _spec_of(group: WantedGroup) -> GroupPlacementSpec:
         priority=group.shapes.priority,
         leader_first=group.leader_first,
         exclusive_key=group.ask.exclusive,
+        subgroup_size=group.ask.subgroup_size,
+        subgroup_policy=group.ask.subgroup_policy if group.ask.subgroup_size else "",
+        subgroup_exclusive_key=group.ask.subgroup_exclusive,
     )
 
 

@@ -66,6 +66,11 @@ class GroupPlacementSpec(Wire, frozen=True, kw_only=True):
     """The leader commits alone, the workers as a second stage: they cannot exist before the leader is bound."""
     exclusive_key: str = ""
     """The topology label whose domain this group must not share with another group; "" when it may."""
+    subgroup_size: int = 0
+    """Workers of one subgroup; 0 where the group has none."""
+    subgroup_policy: str = ""
+    subgroup_exclusive_key: str = ""
+    """The topology label whose domain a subgroup must not share with another; "" when it may."""
 
 
 class GroupPlacementStatus(Wire, frozen=True, kw_only=True):

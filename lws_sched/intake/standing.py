@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lws_sched.api import names
@@ -12,6 +12,7 @@ from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.api.quantity import amounts
 from lws_sched.placement import NodeState, Taint, Tenant
+from lws_sched.placement.request import NO_SUBGROUP, subgroup_of
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,32 @@ def held_slots(record: GroupPlacement) -> tuple[Held, ...]:
     """What a record takes: nothing while Waiting, else one slot per member in worker-index order."""
     if record.status.state not in api.HOLDING:
         return ()
+    return slots_on(record, record.status.slots)
+
+
+def slots_on(record: GroupPlacement, nodes: Sequence[str]) -> tuple[Held, ...]:
+    """The members of a record's group on these nodes, by worker index."""
     meta, spec = record.metadata, record.spec
-    tenant = Tenant(group=key_of(record), namespace=meta.namespace, exclusive=spec.exclusive_key)
     return tuple(
         Held(
             pod=f"{meta.namespace}/{names.member_name(meta.name, index)}",
             node=node,
             requests=(spec.worker if index else spec.leader).requests,
-            tenant=tenant,
+            tenant=_tenant(record, index),
         )
-        for index, node in enumerate(record.status.slots)
+        for index, node in enumerate(nodes)
+    )
+
+
+def _tenant(record: GroupPlacement, index: int) -> Tenant:
+    spec = record.spec
+    subgroup = subgroup_of(index, spec.size, spec.subgroup_size, spec.subgroup_policy)
+    return Tenant(
+        group=key_of(record),
+        namespace=record.metadata.namespace,
+        exclusive=spec.exclusive_key,
+        subgroup=subgroup,
+        subgroup_exclusive=spec.subgroup_exclusive_key if subgroup != NO_SUBGROUP else "",
     )
 
 
@@ -45,12 +62,15 @@ def tenant_of(pod: Pod) -> Tenant | None:
     """The group whose member a pod is, for exclusive topologies; None for a pod of no group."""
     labels = pod.metadata.labels
     set_name, group = labels.get(names.SET_NAME), labels.get(names.GROUP_INDEX, "")
+    subgroup = labels.get(names.SUBGROUP_INDEX, "")
     if not set_name or not group.isdigit():
         return None
     return Tenant(
         group=f"{pod.metadata.namespace}/{names.leader_name(set_name, int(group))}",
         namespace=pod.metadata.namespace,
         exclusive=pod.metadata.annotations.get(names.EXCLUSIVE_TOPOLOGY, ""),
+        subgroup=int(subgroup) if subgroup.isdigit() else NO_SUBGROUP,
+        subgroup_exclusive=pod.metadata.annotations.get(names.SUBGROUP_EXCLUSIVE_TOPOLOGY, "") if subgroup else "",
     )
 
 

@@ -148,12 +148,6 @@ def unsupported(lws: LeaderWorkerSet) -> str:
                 f"{lws.metadata.name} uses resource claims (spec.resourceClaims), which lws-sched cannot place: "
                 "ask for devices as extended resources, or use another schedulerName"
             )
-    for key in (names.SUBGROUP_REQUIRED_TOPOLOGY, names.SUBGROUP_EXCLUSIVE_TOPOLOGY):
-        if _annotation(lws, key):
-            return (
-                f"{lws.metadata.name} asks for {key}, which lws-sched does not place yet: "
-                "remove the annotation, or use another schedulerName"
-            )
     return ""
 
 

@@ -20,6 +20,14 @@ LEADER_EXCLUDED = "LeaderExcluded"
 NO_SUBGROUP = -1
 
 
+def subgroup_of(index: int, members: int, subgroup_size: int, policy: str) -> int:
+    """The subgroup of a member of a group, by worker index; NO_SUBGROUP for a member of none."""
+    if subgroup_size < 1 or (index == 0 and policy == LEADER_EXCLUDED):
+        return NO_SUBGROUP
+    is_one_more = (members - 1) % subgroup_size == 0 and members % subgroup_size != 0
+    return max(index - 1, 0) // subgroup_size if is_one_more else index // subgroup_size
+
+
 @dataclass(frozen=True)
 class Requirement:
     """One label requirement: operator is In, NotIn, Exists, DoesNotExist, Gt or Lt. `field` means metadata.name."""
@@ -85,11 +93,7 @@ class GroupRequest:
 
     def subgroup_of(self, index: int) -> int:
         """The subgroup of a member by worker index; NO_SUBGROUP for a member of none."""
-        size = self.subgroup_size
-        if size < 1 or (index == 0 and self.subgroup_policy == LEADER_EXCLUDED):
-            return NO_SUBGROUP
-        is_one_more = (self.size - 1) % size == 0 and self.size % size != 0
-        return max(index - 1, 0) // size if is_one_more else index // size
+        return subgroup_of(index, self.size, self.subgroup_size, self.subgroup_policy)
 
 
 @dataclass(frozen=True)

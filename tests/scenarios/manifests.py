@@ -19,6 +19,8 @@ ACCELERATOR = "nvidia.com/gpu"
 PER_HOST = 8
 EXCLUSIVE = "leaderworkerset.sigs.k8s.io/exclusive-topology"
 REQUIRED = "lws-sched.io/required-topology"
+SUBGROUP_REQUIRED = "lws-sched.io/subgroup-required-topology"
+SUBGROUP_EXCLUSIVE = "leaderworkerset.sigs.k8s.io/subgroup-exclusive-topology"
 NEVER = "-never"
 """How the name of a PriorityClass ends whose pods preempt nobody."""
 OUR_SCHEDULER = "lws-sched"
@@ -40,6 +42,12 @@ class LeaderWorkerSet:
     def required(self, level: str = "rack") -> Self:
         """Each group in one domain."""
         return self._annotated(REQUIRED, level)
+
+    def subgroups(self, size: int, policy: str = "LeaderWorker", exclusive: bool = False) -> Self:
+        """Subgroups that have a rack each, or a rack for themselves."""
+        changed = self._annotated(SUBGROUP_EXCLUSIVE if exclusive else SUBGROUP_REQUIRED, RACK_LABEL)
+        changed._group["subGroupPolicy"] = {"subGroupSize": size, "subGroupPolicyType": policy}
+        return changed
 
     def accelerators(self, count: int) -> Self:
         """What each member asks for."""
