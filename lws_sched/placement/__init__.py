@@ -18,6 +18,18 @@ help:
     # Placed(key="default/llama-0", slots=("host-0-0", "host-0-1", "host-0-2", "host-0-3"), ...)
 
 Amounts are integers in scheduler units (`lws_sched.api.quantity`); `shape_of` makes a `PodShape` of a pod's spec.
+
+- snapshot: `Fleet.set_node`, `remove_node`, `charge`, `release`, then `snapshot()`: an immutable value, independent of
+  the order of those events. Taking one after a few events, and searching it, costs time in proportion to these events
+  and not to the fleet, as far as the same pod shapes were asked about before.
+- request: `GroupRequest`. What must hold: `required`, `exclusive`, `subgroup_required`, `subgroup_exclusive`. What is
+  wished for, in this order: `stay`, `spread`, `preferred`, the narrowest domain, the tightest one.
+- plan: `plan(snapshot, requests, budget)`, or `plan_together` for the value and bound of the whole batch. One group is
+  decided by a closed form; with no deterministic time in the budget a batch is too, greedily.
+- explain: `diagnose(snapshot, request)` for a refused request, with what the fix consists of.
+- what could be done about it: `defragment`, `preempt`, `replace_lost`.
+- `violations` checks a placement independently of all that; `plan` does so before it answers, and raises
+  AssertionError where a placement is wrong. What a user got wrong is never raised: it is a refusal with a sentence.
 """
 
 from __future__ import annotations

@@ -198,8 +198,7 @@ class _LiveRoom:
             codes = part.codes[nodes]
             inside = codes != ABSENT
             np.add.at(total, codes[inside], gained[inside])
-            for domain in {*codes[inside].tolist()}:
-                least[domain] = self.loss[part.members(domain)].min()
+            part.renew_least(least, self.loss, nodes)
 
 
 @dataclass(eq=False)

@@ -77,16 +77,15 @@ def _covers(toleration: Toleration, key: str, value: str, effect: str) -> bool:
 
 
 def _of_capacity(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
+    leader, worker = ({**dict(shape.requests), "pods": 1} for shape in (request.leader, request.worker))
+    resources = sorted({*leader, *worker})
     workers = Counter(placed.slots[1:])
     for name in sorted({*placed.slots}):
-        wanted: dict[str, int] = {}
-        for shape, count in ((request.leader, int(name == placed.slots[0])), (request.worker, workers[name])):
-            for resource, amount in (*shape.requests, ("pods", 1)):
-                wanted[resource] = wanted.get(resource, 0) + amount * count
-        for resource, amount in sorted(wanted.items()):
-            free = nodes[name].free.get(resource, 0)
-            if amount and amount > free:
-                yield f"{request.key} takes {amount} {resource} on node {name}, which has {free} free"
+        free, count, leads = nodes[name].free, workers[name], name == placed.slots[0]
+        for resource in resources:
+            amount = worker.get(resource, 0) * count + (leader.get(resource, 0) if leads else 0)
+            if amount and amount > free.get(resource, 0):
+                yield f"{request.key} takes {amount} {resource} on node {name}, which has {free.get(resource, 0)} free"
 
 
 def _of_topology(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:

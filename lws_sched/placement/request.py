@@ -132,6 +132,7 @@ Decision = Placed | Refused
 
 @dataclass(frozen=True)
 class Budget:
-    """How much the solver may spend, in solver-deterministic time (about seconds), so that answers repeat."""
+    """How much the solver may spend, in solver-deterministic time (up to about two seconds for each), so that answers
+    repeat."""
 
-    deterministic_time: float = 1.0
+    deterministic_time: float = 0.5

@@ -87,8 +87,7 @@ class Room:
             codes = part.codes[nodes]
             total, least = total.copy(), least.copy()
             np.add.at(total, codes[codes != ABSENT], gained[codes != ABSENT])
-            for domain in set(codes[codes != ABSENT].tolist()):
-                least[domain] = room.loss[part.members(domain)].min()
+            part.renew_least(least, room.loss, nodes)
             room.tallies[keys] = (total, least)
         return room
 

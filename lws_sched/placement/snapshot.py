@@ -201,7 +201,9 @@ class Snapshot:
     def _tenants_of(self, nodes: Sequence[int]) -> dict[int, list[Tenant]]:
         tenancy = self.tenancy
         found: dict[int, list[Tenant]] = {}
-        entries = np.flatnonzero(np.isin(tenancy.positions, np.array(nodes, dtype=np.int64)))
+        is_wanted = np.zeros(len(self.table), dtype=np.bool_)
+        is_wanted[nodes] = True
+        entries = np.flatnonzero(is_wanted[tenancy.positions])
         if not len(entries):
             return found
         namespaces = {number: name for name, number in tenancy.namespace_numbers.items()}

@@ -75,6 +75,15 @@ class Partition:
             return np.zeros(0, dtype=np.int64)
         return np.minimum.reduceat(amounts[self.order], self.starts)
 
+    def renew_least(self, least: Ints, amounts: Ints, changed: Ints) -> None:
+        """Bring `least(amounts)` up to date, in place, after the amounts of some nodes changed."""
+        codes = self.codes[changed]
+        if self.count == len(self.order):
+            least[codes[codes != ABSENT]] = amounts[changed[codes != ABSENT]]
+            return
+        for domain in {*codes[codes != ABSENT].tolist()}:
+            least[domain] = amounts[self.members(domain)].min()
+
     def is_divided(self, codes: Ints) -> bool:
         """Whether some domain has nodes of different codes."""
         return bool((self.least(codes) != -self.least(-codes)).any())

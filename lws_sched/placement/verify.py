@@ -19,7 +19,7 @@ Groups = Sequence[tuple[GroupRequest, Placed]]
 
 def verify(snapshot: Snapshot, request: GroupRequest, placed: Placed) -> None:
     """Raises AssertionError, with what is wrong, where the placement breaks a promise on this snapshot."""
-    Referee(snapshot, [(request, placed)]).admit(request, placed)
+    Referee(snapshot, [(request, placed)]).judge(request, placed)
 
 
 class Referee:
@@ -38,13 +38,17 @@ class Referee:
 
     def admit(self, request: GroupRequest, placed: Placed) -> None:
         """Put a group in place. Raises AssertionError, with what is wrong, where that breaks a promise."""
+        self.judge(request, placed)
+        for index, (name, tenant) in enumerate(zip(placed.slots, tenants_of(request), strict=True)):
+            self._stand(name, request.worker if index else request.leader, tenant)
+
+    def judge(self, request: GroupRequest, placed: Placed) -> None:
+        """Raises AssertionError where a place breaks a promise."""
         names = {*placed.slots, *self._neighbours(request, placed)}
         nodes = [self._facts[name] for name in sorted(names) if name in self._facts]
         found = violations(nodes, self._by_label(request), placed)
         if found:
             raise AssertionError("; ".join(found))
-        for index, (name, tenant) in enumerate(zip(placed.slots, tenants_of(request), strict=True)):
-            self._stand(name, request.worker if index else request.leader, tenant)
 
     def _by_label(self, request: GroupRequest) -> GroupRequest:
         wanted = (request.required, request.exclusive, request.subgroup_required, request.subgroup_exclusive)
@@ -90,8 +94,8 @@ class Referee:
         if namespace not in self._held:
             tenancy, keys = self._snapshot.tenancy, self._snapshot.table.keys
             mine = tenancy.others(namespace, "")
-            numbers = {*np.unique(tenancy.exclusives[mine]).tolist(), *np.unique(tenancy.inner[mine]).tolist()}
-            names = {tenancy.exclusive_keys[number] for number in numbers}
+            numbers = np.bincount(np.concatenate([tenancy.exclusives[mine], tenancy.inner[mine]]))
+            names = {tenancy.exclusive_keys[number] for number in np.flatnonzero(numbers).tolist()}
             self._held[namespace] = {topology.key_or_name(name, keys) for name in names if name}
         return self._held[namespace]
 
