@@ -27,6 +27,7 @@ from lws_sched.extender.commit import Committer
 from lws_sched.extender.effects import Effects
 from lws_sched.extender.evictions import Evictions
 from lws_sched.extender.ledger import Ledger
+from lws_sched.extender.node_marks import NodeMarks, nodes_of
 from lws_sched.extender.notices import GroupNotices, Notices
 from lws_sched.extender.observer import BY_GROUP, BY_PREDECESSOR, BY_SET, VETOED, Observer, Sources
 from lws_sched.extender.planner import Planner
@@ -46,6 +47,8 @@ OF_A_SET = names.SET_NAME
 class Options:
     patience: float = PATIENCE_SECONDS
     """How long the pod hook may wait for a plan, seconds; 0 where nothing else runs meanwhile."""
+    taint_reserved_nodes: bool = False
+    """Keep other pods off nodes that groups hold by a taint: where their scheduler does not ask us."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
         pods=runtime.informer(POD, indexes={BY_GROUP: _groups_of_pod, VETOED: vetoed.index}),
         records=runtime.informer(
             GROUP_PLACEMENT,
-            indexes={BY_SET: _set_of_record, BY_NODE: _nodes_of_record, BY_PREDECESSOR: _predecessors_of_record},
+            indexes={BY_SET: _set_of_record, BY_NODE: nodes_of, BY_PREDECESSOR: _predecessors_of_record},
         ),
         revisions=runtime.informer(CONTROLLER_REVISION, indexes={BY_SET: _set_of_revision}, labels=OF_A_SET),
     )
@@ -84,6 +87,8 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
 
     wiring = _Wiring(sources, ledger, planner, verbs, notices, arrivals)
     nodes.subscribe(wiring.node_changed)
+    if options.taint_reserved_nodes:
+        NodeMarks(runtime, nodes, sources.records, BY_NODE)
     sources.pods.subscribe(wiring.pod_changed)
     sources.sets.subscribe(wiring.set_changed)
     sources.stateful_sets.subscribe(wiring.stateful_set_changed)
@@ -182,7 +187,3 @@ def _set_of_revision(revision: ControllerRevision) -> Iterable[str]:
 
 def _predecessors_of_record(record: GroupPlacement) -> Iterable[str]:
     return sorted({f"{each.namespace}/{each.name}" for each in record.status.predecessors})
-
-
-def _nodes_of_record(record: GroupPlacement) -> Iterable[str]:
-    return sorted(set(record.status.slots))

@@ -62,11 +62,11 @@ class Evictions:
         return victims
 
     def uncommitted(self, below: int) -> list[Victim]:
-        """Groups of a lower priority of which nothing is committed yet."""
+        """Groups of a lower priority that hold slots, and of which nothing is committed."""
         return [
             self._group(record)
             for record in self._records().objects()
-            if record.status.state == api.RESERVED and self._may_be_evicted(record, below)
+            if record.status.state in (api.RESERVED, api.STICKY) and self._may_be_evicted(record, below)
         ]
 
     def named(self, victims: Iterable[str]) -> tuple[Predecessor, ...]:

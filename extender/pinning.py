@@ -14,6 +14,7 @@ from typing import Any
 from lws_sched.api import names
 
 JsonObject = dict[str, Any]
+_LEAVE = {"key": names.RESERVED_TAINT, "operator": "Exists", "effect": "NoSchedule"}
 
 
 def pinned(pod: JsonObject, node: str) -> JsonObject:
@@ -46,8 +47,12 @@ def gated(pod: JsonObject) -> JsonObject:
 
 
 def as_member(pod: JsonObject) -> JsonObject:
-    """The pod with the zero-quantity member resource on its first container."""
+    """The pod with the zero-quantity member resource on its first container, and leave to stand on nodes that groups
+    hold."""
     pod = copy.deepcopy(pod)
+    tolerations = pod["spec"].get("tolerations") or []
+    if _LEAVE not in tolerations:
+        pod["spec"]["tolerations"] = [*tolerations, dict(_LEAVE)]
     containers = pod["spec"].get("containers") or []
     if containers:
         resources = containers[0].get("resources") or {}

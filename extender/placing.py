@@ -178,7 +178,8 @@ class Placing:
             self.placed(seeker.key)
         elif self._is_news(seeker, decision):
             stamp = self.observer.stamp()
-            if _may_keep(base, stamp.now):
+            gives_way = any(pod.spec.priority > base.spec.priority for pod in self._vetoed())
+            if _may_keep(base, stamp.now) and not gives_way:
                 self.records.write(records.kept(base, decision, stamp))
             else:
                 self.records.write(records.waiting_for(base, seeker.group, decision, stamp))

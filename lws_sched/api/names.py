@@ -35,6 +35,8 @@ SCHEDULER = "lws-sched"
 _OURS = "lws-sched.io/"
 GATE = _OURS + "group-placement"
 MEMBER_RESOURCE = _OURS + "member"
+RESERVED_TAINT = _OURS + "reserved"
+"""On nodes that groups hold, where other pods go through another scheduler."""
 ROOM_MADE = _OURS + "room-made"
 """On a pod of no group that waited because of held slots: when there was room for it again."""
 REQUIRED_TOPOLOGY = _OURS + "required-topology"
@@ -50,6 +52,8 @@ TOPOLOGY_ANNOTATIONS = (REQUIRED_TOPOLOGY, PREFERRED_TOPOLOGY, SUBGROUP_REQUIRED
 # --- others' ---------------------------------------------------------------------------------------------------------
 QUEUE = "kueue.x-k8s.io/queue-name"
 """Label of what Kueue admits."""
+SCALE_DOWN_DISABLED = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
+"""Annotation of a node that cluster-autoscaler must not take away."""
 
 # --- well-known Kubernetes labels ------------------------------------------------------------------------------------
 HOSTNAME = "kubernetes.io/hostname"

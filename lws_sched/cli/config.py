@@ -143,6 +143,18 @@ class Verbs(Section, frozen=True, kw_only=True):
     bind_address: Annotated[str, Meta(description="Where kube-scheduler calls filter and bind.")] = "127.0.0.1:8900"
 
 
+class Reservations(Section, frozen=True, kw_only=True):
+    """How other pods are kept off what groups hold."""
+
+    taint_nodes: Annotated[
+        bool,
+        Meta(
+            description="Taint nodes that groups hold, and keep cluster-autoscaler from taking them away: for a second "
+            "kube-scheduler, beside one that does not ask the extender."
+        ),
+    ] = False
+
+
 class Common(Section, frozen=True, kw_only=True):
     """What both processes have. `names` of the Lease, Service and Secret default to each process's own."""
 
@@ -175,6 +187,7 @@ class ExtenderConfiguration(Common, frozen=True, kw_only=True):
         webhook_service_name="lws-sched-extender", webhook_secret_name="lws-sched-extender-cert"
     )
     verbs: Verbs = Verbs()
+    reservations: Reservations = Reservations()
 
 
 API_VERSIONS: Mapping[type[Common], str] = {

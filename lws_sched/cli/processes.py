@@ -124,7 +124,7 @@ def run_controller(invocation: Invocation) -> int:
 
 def run_extender(invocation: Invocation) -> int:
     """Run the extender until SIGTERM; the exit code."""
-    from lws_sched.extender.app import build
+    from lws_sched.extender.app import Options, build
     from lws_sched.extender.leader_label import LeaderLabel
     from lws_sched.extender.listener import Listener
     from lws_sched.extender.metering import MeteredVerbs, PlacementMeter
@@ -133,7 +133,7 @@ def run_extender(invocation: Invocation) -> int:
 
     def configured(configuration: ExtenderConfiguration) -> Assemble:
         def assemble(runtime: ThreadedRuntime) -> Parts:
-            app = build(runtime)
+            app = build(runtime, Options(taint_reserved_nodes=configuration.reservations.taint_nodes))
             where = config.address(configuration.verbs.bind_address)
             assert where is not None
             verbs = MeteredVerbs(app.verbs, runtime.clock)

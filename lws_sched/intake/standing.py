@@ -75,13 +75,18 @@ def tenant_of(pod: Pod) -> Tenant | None:
 
 
 def node_state(node: Node) -> NodeState:
-    """The node as placement sees it; a NotReady, cordoned or leaving node takes no new pods."""
+    """The node as placement sees it; a NotReady, cordoned or leaving node takes no new pods. Our own taint keeps no
+    member away."""
     ready = any(each.type == "Ready" and each.status == "True" for each in node.status.conditions)
     return NodeState(
         name=node.metadata.name,
         labels=node.metadata.labels,
         allocatable=amounts(node.status.allocatable),
-        taints=tuple(Taint(key=each.key, value=each.value, effect=each.effect) for each in node.spec.taints),
+        taints=tuple(
+            Taint(key=each.key, value=each.value, effect=each.effect)
+            for each in node.spec.taints
+            if each.key != names.RESERVED_TAINT
+        ),
         schedulable=ready and not node.spec.unschedulable and not node.metadata.deletion_timestamp,
     )
 

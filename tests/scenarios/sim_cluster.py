@@ -17,6 +17,7 @@ from lws_sched.api.placement import GROUP_PLACEMENT
 from lws_sched.controller import app as controller
 from lws_sched.extender import app as extender
 from lws_sched.kube.errors import Forbidden, Invalid, NotFound
+from lws_sched.sim.scheduler import PROFILES
 from lws_sched.sim.world import NotReached, World
 from tests.scenarios.cluster import SETS, WITHIN, Body, Cluster, Condition, Denied
 from tests.scenarios.conditions import nothing_is_left_of
@@ -33,12 +34,15 @@ KINDS: dict[str, Kind[Any]] = {
 
 
 class SimCluster(Cluster):
-    def __init__(self, seed: int) -> None:
+    def __init__(
+        self, seed: int, *, profiles: tuple[str, ...] = PROFILES, options: extender.Options = NO_WAITING
+    ) -> None:
+        """`profiles` are those of the kube-scheduler that asks the extender."""
         super().__init__()
         self.namespace = "scenario"
-        self.world = World(seed=seed)
+        self.world = World(seed=seed, profiles=profiles)
         self.world.start(CONTROLLER, lambda runtime: controller.build(runtime, controller.Options()))
-        self.world.start(EXTENDER, lambda runtime: extender.build(runtime, NO_WAITING))
+        self.world.start(EXTENDER, lambda runtime: extender.build(runtime, options))
         self.world.connect_extender(EXTENDER, managed_resources())
         self.world.settle()
 

@@ -143,3 +143,18 @@ def some_are_bound(count: int) -> Condition:
         return "" if len(bound) == count else f"{len(bound)} pods are bound, not {count}"
 
     return missing
+
+
+def test_a_reservation_of_which_nothing_is_committed_gives_way_to_a_pod_of_higher_priority(cluster: Cluster) -> None:
+    """The group's place is reserved, but none of its pods can be created; a pod of no group wants one of the hosts."""
+    high = cluster.has_priority_class(100)
+    cluster.has_racks(1, hosts=4)
+    cluster.create(PODS, pod("early", accelerators=PER_HOST, node=next(iter(cluster.racks().values()))[0]))
+    cluster.eventually(pods_are_running(["early"]))
+    cluster.apply(lws("absent", size=3).required().priority("of-a-class-that-there-is-none-of"))
+    cluster.eventually(records_are("Reserved", ["absent-0"]))
+    cluster.create(PODS, pod("low", accelerators=PER_HOST))
+    cluster.always(pods_are_unbound(["low"]), seconds=2)
+    cluster.create(PODS, pod("urgent", accelerators=PER_HOST, priority=high))
+    cluster.eventually(pods_are_running(["urgent"]), within=20)
+    cluster.eventually(says("absent", "gives up its slots .*pod .*/urgent of priority 100 needs the room"))

@@ -150,7 +150,10 @@ def test_the_hook_waits_for_a_plan_that_is_on_its_way() -> None:
 
 
 def test_a_dry_run_is_marked_and_nothing_else() -> None:
-    assert list(patch_of(World(record(api.RESERVED)).create(body(0), dry_run=True))) == ["/spec/containers"]
+    assert list(patch_of(World(record(api.RESERVED)).create(body(0), dry_run=True))) == [
+        "/spec/containers",
+        "/spec/tolerations",
+    ]
 
 
 def test_a_topology_on_a_pod_of_no_group_is_refused_in_one_sentence() -> None:
