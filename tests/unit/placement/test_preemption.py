@@ -19,6 +19,7 @@ from lws_sched.placement import (
 )
 from tests.oracle.moves import cheapest_eviction, cost_of
 from tests.unit.placement.cluster import (
+    BLOCK,
     GPU,
     RACK,
     Instance,
@@ -144,6 +145,15 @@ def test_the_leader_may_need_what_the_workers_do_not() -> None:
     snapshot = fleet_of(racks(1, 4), [*standing(victims), *full]).snapshot()
     wanted = urgent(3, leader=pod(cpu=32_000), worker=pod(gpu=8))
     assert evicted(snapshot, wanted, victims) == ("m-0",)
+
+
+def test_each_subgroup_needs_room_in_one_rack() -> None:
+    """Four hosts are free in the block, but in pairs of one and three: the second pair needs one more in rack 0."""
+    victims = [batch("a-0", "r0-h1"), batch("b-0", "r0-h2", created="2026-01-02"), batch("c-0", "r1-h3", "r1-h4")]
+    full = [Standing(node, node, {GPU: 8}) for node in ("r0-h3", "r0-h4")]
+    snapshot = fleet_of(racks(2, 5), [*standing(victims), *full])
+    wanted = urgent(4, required=BLOCK, subgroup_size=2, subgroup_required=RACK)
+    assert evicted(snapshot.snapshot(), wanted, victims) == ("b-0",)
 
 
 def test_hosts_that_the_members_may_not_use_are_not_cleared() -> None:
