@@ -46,8 +46,17 @@ def _cluster_options(command: F) -> F:
         multiple=True,
         metavar="FILE",
         help="A cluster in a file instead of the live one: what `kubectl get nodes,pods -A -o yaml` prints (JSON too; "
-        "LeaderWorkerSets, GroupPlacements and PriorityClasses in it are used). May be repeated.",
-    )(_connection_options(command))
+        "LeaderWorkerSets, GroupPlacements, PriorityClasses and Topologies in it are used). May be repeated.",
+    )(
+        click.option(
+            "--levels",
+            default="",
+            show_default=False,
+            metavar="LABEL,...",
+            help="The topology's levels by hand, widest first: node labels, or name=label. Else they are those of "
+            "Topology objects, or of well-known labels.",
+        )(_connection_options(command))
+    )
 
 
 @click.command(short_help="What would become of LeaderWorkerSets: where each group goes.")

@@ -12,28 +12,30 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lws_sched import __version__
-from lws_sched.api.core import NODE, POD, PRIORITY_CLASS, PodSpec
+from lws_sched.api.core import POD, PodSpec
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import Kind, key_of
 from lws_sched.api.placement import GROUP_PLACEMENT
+from lws_sched.api.topology import TOPOLOGY
 from lws_sched.cli.output import Exit, fail, say
 from lws_sched.intake import documents, shapes
-from lws_sched.intake.cluster import Cluster, cluster_of
+from lws_sched.intake.cluster import KINDS, Cluster, cluster_of, level_list
 from lws_sched.intake.documents import BadInput, Document
 from lws_sched.intake.sets import sets_of
 from lws_sched.intake.wanted import MemberShapes
 from lws_sched.intake.what_if import template_shapes
+from lws_sched.placement import Level
 
 if TYPE_CHECKING:
     from lws_sched.kube.client import Client
 
 STDIN = "-"
-OPTIONAL = (GROUP_PLACEMENT, LEADER_WORKER_SET)
+OPTIONAL = (GROUP_PLACEMENT, LEADER_WORKER_SET, TOPOLOGY)
 """Kinds that a cluster may not have: nothing of ours is installed there yet."""
 
 
@@ -60,27 +62,32 @@ class Source:
     clusters: tuple[str, ...] = ()
     kubeconfig: str = ""
     context: str = ""
+    levels: str = ""
+    """By hand, widest first: labels, or name=label, with commas between."""
 
     def open(self) -> FileCluster | LiveCluster:
         """Raises ConfigError."""
-        return FileCluster(self.clusters) if self.clusters else self.live()
+        return FileCluster(self.clusters, _levels(self.levels)) if self.clusters else self.live()
 
     def live(self) -> LiveCluster:
         """Raises ConfigError."""
         from lws_sched.kube.client import Client
 
         user_agent = f"lws-sched-cli/{__version__}"
-        return LiveCluster(Client.connect(user_agent, self.kubeconfig or None, self.context or None))
+        client = Client.connect(user_agent, self.kubeconfig or None, self.context or None)
+        return LiveCluster(client, _levels(self.levels))
 
 
 @dataclass(frozen=True)
 class FileCluster:
     paths: tuple[str, ...]
+    levels: tuple[Level, ...] = ()
 
     def read(self) -> Cluster:
         """Raises BadInput."""
         with _collector_off():
-            return cluster_of(_documents(self.paths), _called(self.paths))
+            found = cluster_of(_documents(self.paths), _called(self.paths))
+        return _read_by(found, self.levels)
 
     def shapes(self, cluster: Cluster, sets: Sequence[LeaderWorkerSet]) -> dict[str, MemberShapes]:
         return {key_of(lws): template_shapes(cluster, lws) for lws in sets}
@@ -93,20 +100,21 @@ class FileCluster:
 @dataclass(frozen=True)
 class LiveCluster:
     client: Client
+    levels: tuple[Level, ...] = ()
 
     def read(self) -> Cluster:
         """Raises ApiError."""
-        with _collector_off(), ThreadPoolExecutor(5) as pool:
-            nodes, pods, sets, records, classes = pool.map(
-                self._list, (NODE, POD, LEADER_WORKER_SET, GROUP_PLACEMENT, PRIORITY_CLASS)
-            )
-        return Cluster(
+        with _collector_off(), ThreadPoolExecutor(len(KINDS)) as pool:
+            nodes, pods, sets, records, classes, topologies = pool.map(self._list, KINDS)
+        found = Cluster(
             nodes=tuple(nodes),
             pods=tuple(pods),
             sets=tuple(sets),
             records=tuple(records),
             priority_classes=tuple(classes),
+            topologies=tuple(topologies),
         )
+        return _read_by(found, self.levels)
 
     def shapes(self, cluster: Cluster, sets: Sequence[LeaderWorkerSet]) -> dict[str, MemberShapes]:
         """As admission makes the members. Raises ApiError."""
@@ -146,6 +154,28 @@ def once(*paths: str) -> None:
 def read_sets(paths: Sequence[str], namespace: str) -> tuple[LeaderWorkerSet, ...]:
     """The LeaderWorkerSets of some files. Raises BadInput."""
     return sets_of(_documents(paths), _called(paths), namespace)
+
+
+def _levels(text: str) -> tuple[Level, ...]:
+    """Raises BadInput."""
+    pairs = []
+    for each in filter(None, map(str.strip, text.split(","))):
+        name, _, label = each.rpartition("=")
+        pairs.append((label, name))
+    if len({label for label, _ in pairs}) < len(pairs):
+        raise BadInput(f"--levels {text} names a label twice")
+    return level_list(pairs)
+
+
+def _read_by(cluster: Cluster, levels: tuple[Level, ...]) -> Cluster:
+    """Raises BadInput where no node carries a level that was given by hand."""
+    carried = {key for node in cluster.nodes for key in node.metadata.labels}
+    for level in levels:
+        if level.labels[0] not in carried and level.name != "host":
+            raise BadInput(
+                f"--levels: no node carries the label {level.labels[0]}; `lws-sched topology` lists the levels"
+            )
+    return replace(cluster, levels=levels)
 
 
 @contextmanager

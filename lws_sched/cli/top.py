@@ -15,6 +15,7 @@ from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.documents import BadInput
 from lws_sched.intake.standing import standing_node, tenant_of
 from lws_sched.placement import Snapshot, UnknownLevel, resolve
+from lws_sched.placement.topology import level_of
 from lws_sched.placement.wording import amount
 
 MAP_WIDTH = 120
@@ -42,7 +43,16 @@ def run(source: Mapping[str, Any], level: str, resource: str, *, as_json: bool) 
             }
         )
     else:
-        headers = (capacity.level_name(label).upper(), "NODES", "FREE", "HELD", "USED", "CAPACITY", "BROKEN UP", "FITS")
+        headers = (
+            level_of(label, snapshot.table.keys).upper(),
+            "NODES",
+            "FREE",
+            "HELD",
+            "USED",
+            "CAPACITY",
+            "BROKEN UP",
+            "FITS",
+        )
         print_table(headers, [_row(domain, resource) for domain in sorted(found, key=_most_room_first)])
         free = amount(resource, sum(domain.free for domain in found))
         best = max(found, key=lambda domain: domain.largest, default=None)

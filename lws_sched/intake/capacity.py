@@ -14,6 +14,7 @@ from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.standing import standing_node
 from lws_sched.placement import Snapshot
 from lws_sched.placement.table import ABSENT, NODE_NAME, Ints
+from lws_sched.placement.topology import level_of
 
 CPU = "cpu"
 
@@ -72,7 +73,7 @@ def levels(snapshot: Snapshot) -> tuple[Level, ...]:
         column = table.column(key)
         carriers = int(np.count_nonzero(column.codes != ABSENT))
         label = names.HOSTNAME if key == NODE_NAME else key
-        found.append(Level(level_name(label), label, len(column.values), carriers))
+        found.append(Level(level_of(label, table.keys), label, len(column.values), carriers))
     return tuple(found)
 
 
@@ -108,12 +109,6 @@ def fragmentation(found: Sequence[Domain]) -> float:
     """Of all that is free, the share that the largest single domain does not have: 0 where one domain has it all."""
     total = sum(domain.free for domain in found)
     return 1 - max(domain.free for domain in found) / total if total else 0.0
-
-
-def level_name(label: str) -> str:
-    from lws_sched.placement import LEVELS
-
-    return next((level.name for level in LEVELS if label in level.labels), label.rpartition("/")[2])
 
 
 def _offered(snapshot: Snapshot, resource: str) -> Ints:

@@ -17,13 +17,15 @@ from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import Kind, Object, key_of
 from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
 from lws_sched.api.quantity import InvalidQuantity
+from lws_sched.api.topology import TOPOLOGY, Topology
 from lws_sched.intake.documents import BadInput, Document, bad_quantity, decode
 from lws_sched.intake.standing import Held, held_slots, node_state, standing_node, tenant_of
-from lws_sched.placement import Fleet, pod_requests
+from lws_sched.placement import LEVELS, Fleet, Level, pod_requests
+from lws_sched.placement.topology import level_of
 
 T = TypeVar("T", bound=Object)
 
-KINDS: tuple[Kind[Any], ...] = (NODE, POD, LEADER_WORKER_SET, GROUP_PLACEMENT, PRIORITY_CLASS)
+KINDS: tuple[Kind[Any], ...] = (NODE, POD, LEADER_WORKER_SET, GROUP_PLACEMENT, PRIORITY_CLASS, TOPOLOGY)
 
 
 @dataclass(frozen=True)
@@ -43,13 +45,16 @@ class Cluster:
     sets: tuple[LeaderWorkerSet, ...] = ()
     records: tuple[GroupPlacement, ...] = ()
     priority_classes: tuple[PriorityClass, ...] = ()
+    topologies: tuple[Topology, ...] = ()
+    levels: tuple[Level, ...] = ()
+    """By hand, widest first: in place of those that labels and topologies tell of."""
 
     def fleet(self, without: frozenset[str] = frozenset()) -> Fleet:
         """All nodes and what is taken of them; the members and slots of the groups `without` are left out.
 
         Raises InvalidQuantity.
         """
-        fleet = Fleet()
+        fleet = Fleet(self.levels or levels_of(self.topologies) or LEVELS)
         for node in self.nodes:
             fleet.set_node(node_state(node))
         bound: dict[str, str] = {}
@@ -93,6 +98,22 @@ class Cluster:
         return {group: tuple(sorted(members, key=lambda each: each.index)) for group, members in found.items()}
 
 
+def levels_of(topologies: Iterable[Topology]) -> tuple[Level, ...]:
+    """The levels of all topologies, by their names' order, each label once. The host is always the narrowest."""
+    labels = {
+        level.node_label: level.name
+        for topology in sorted(topologies, key=lambda each: each.metadata.name)
+        for level in topology.spec.levels
+    }
+    return level_list(labels.items())
+
+
+def level_list(labels: Iterable[tuple[str, str]]) -> tuple[Level, ...]:
+    """Levels of (label, name) pairs, widest first; a level without a name has its label's well-known one."""
+    found = [Level(name or level_of(label), (label,)) for label, name in labels if label != names.HOSTNAME]
+    return (*found, Level("host", (names.HOSTNAME,))) if found else ()
+
+
 def cluster_of(documents: Iterable[Document], source: str) -> Cluster:
     """The cluster that documents tell of; kinds that planning does not read are passed over. Raises BadInput."""
     found: dict[Kind[Any], list[Any]] = {kind: [] for kind in KINDS}
@@ -120,6 +141,7 @@ def cluster_of(documents: Iterable[Document], source: str) -> Cluster:
         sets=tuple(found[LEADER_WORKER_SET]),
         records=tuple(found[GROUP_PLACEMENT]),
         priority_classes=tuple(found[PRIORITY_CLASS]),
+        topologies=tuple(found[TOPOLOGY]),
     )
 
 

@@ -332,7 +332,7 @@ class _Case:
         table = self.snapshot.table
         count = len(table.column(asked_for).values)
         levels = [key for key in topology.levels_on(table.keys) if len(table.column(key).values) < count]
-        for key in sorted(levels, key=lambda key: (-len(table.column(key).values), -topology.rank(key))):
+        for key in sorted(levels, key=lambda key: (-len(table.column(key).values), -topology.rank(key, table.keys))):
             if fits(self.snapshot, _asking(self.request, field, key)):
                 whole = f"ask for {key}, where it fits"
                 return f"let each subgroup use one {key}, then it fits" if "subgroup" in field else whole, key, field

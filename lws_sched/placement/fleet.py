@@ -20,6 +20,7 @@ from lws_sched.placement.lineage import Lineage
 from lws_sched.placement.node import PODS, NodeState, Tenant, natural_key, taken
 from lws_sched.placement.snapshot import COLUMNS, Snapshot, Tenancy
 from lws_sched.placement.table import Ints, NodeTable
+from lws_sched.placement.topology import LEVELS, LabelKeys, Level
 
 _ROOM = 64
 _LONGEST_LOG = 100_000
@@ -36,7 +37,8 @@ class _Charge:
 class Fleet:
     """All nodes, and who takes how much of which."""
 
-    def __init__(self) -> None:
+    def __init__(self, levels: tuple[Level, ...] = LEVELS) -> None:
+        """`levels` are what the nodes' labels are read by, widest first."""
         self.version = 0
         """Grows with every change."""
         self._nodes: dict[str, NodeState] = {}
@@ -52,6 +54,7 @@ class Fleet:
         self._owners: dict[str, _Charge] = {}
         self._tenants = _TenantRoll()
         self._keys: Counter[str] = Counter()
+        self._levels = levels
         self._table: NodeTable | None = None
         self._lineage = Lineage()
 
@@ -158,7 +161,7 @@ class Fleet:
         self._rows = {name: row for row, name in enumerate(names)}
         self._spare = []
         self._lineage = Lineage()
-        keys = {key for key, count in self._keys.items() if count > 0}
+        keys = LabelKeys((key for key, count in self._keys.items() if count > 0), self._levels)
         allocatable = self._allocatable[: len(self._resources), : len(nodes)].copy()
         self._table = NodeTable(nodes, keys, allocatable)
         return self._table

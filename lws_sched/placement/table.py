@@ -95,7 +95,7 @@ class NodeTable:
     def __init__(self, nodes: Sequence[NodeState], keys: Collection[str], allocatable: Ints) -> None:
         self.nodes = tuple(nodes)
         self.names = tuple(node.name for node in nodes)
-        self.keys = frozenset(keys)
+        self.keys = keys if isinstance(keys, topology.LabelKeys) else topology.LabelKeys(keys)
         self.allocatable = allocatable
         self.position: Mapping[str, int] = {name: index for index, name in enumerate(self.names)}
         taints = {node.taints: None for node in nodes}
@@ -116,7 +116,10 @@ class NodeTable:
     def levels(self) -> tuple[str, ...]:
         """The levels that the nodes' labels tell of, narrowest first, led by the node itself."""
         keys = [key for key in topology.levels_on(self.keys) if key != topology.HOSTNAME]
-        return (NODE_NAME, *sorted(keys, key=lambda key: (-len(self.column(key).values), -topology.rank(key))))
+        return (
+            NODE_NAME,
+            *sorted(keys, key=lambda key: (-len(self.column(key).values), -topology.rank(key, self.keys))),
+        )
 
     def levels_within(self, partition: Partition) -> tuple[str, ...]:
         """The levels wider than a node that divide some domain of the partition, widest first."""

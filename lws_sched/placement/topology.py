@@ -8,7 +8,7 @@ is answered with one sentence that lists what there is.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -69,7 +69,17 @@ LEVELS = (
     ),
     Level("host", ("cloud.google.com/gce-topology-host", HOSTNAME)),
 )
-_RANK = {label: rank for rank, level in enumerate(LEVELS) for label in level.labels}
+
+
+class LabelKeys(frozenset[str]):
+    """The label keys that a fleet's nodes carry, and the levels by which they are read, widest first."""
+
+    levels: tuple[Level, ...]
+
+    def __new__(cls, keys: Iterable[str], levels: tuple[Level, ...] = LEVELS) -> LabelKeys:
+        made = super().__new__(cls, keys)
+        made.levels = levels
+        return made
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,7 @@ class UnknownLevel:
 
 def resolve(name: str, keys: Collection[str]) -> str | UnknownLevel:
     """The node label that a level name or label stands for. `keys` are the label keys that nodes carry."""
-    return _resolve(name, keys if isinstance(keys, frozenset) else frozenset(keys))
+    return _resolve(name, keys if isinstance(keys, frozenset) else frozenset(keys), _levels(keys))
 
 
 def key_or_name(name: str, keys: Collection[str]) -> str:
@@ -92,31 +102,48 @@ def key_or_name(name: str, keys: Collection[str]) -> str:
 
 
 def levels_on(keys: Collection[str]) -> tuple[str, ...]:
-    """The well-known labels that nodes carry, widest level first."""
-    return tuple(sorted((key for key in keys if key in _RANK), key=lambda key: (_RANK[key], key)))
+    """The labels of levels that nodes carry, widest level first."""
+    ranks = _ranks(_levels(keys))
+    return tuple(sorted((key for key in keys if key in ranks), key=lambda key: (ranks[key], key)))
 
 
-def rank(key: str) -> int:
+def rank(key: str, keys: Collection[str] = ()) -> int:
     """Position of a label's level from wide to narrow; labels of no known level come after all."""
-    return _RANK.get(key, len(LEVELS))
+    levels = _levels(keys)
+    return _ranks(levels).get(key, len(levels))
+
+
+def level_of(label: str, keys: Collection[str] = ()) -> str:
+    """The name of a label's level; the label's last part where it is of none."""
+    known = (level.name for level in _levels(keys) if label in level.labels)
+    return next(known, label.rpartition("/")[2])
+
+
+def _levels(keys: Collection[str]) -> tuple[Level, ...]:
+    return keys.levels if isinstance(keys, LabelKeys) else LEVELS
+
+
+@lru_cache(maxsize=64)
+def _ranks(levels: tuple[Level, ...]) -> dict[str, int]:
+    return {label: rank for rank, level in enumerate(levels) for label in level.labels}
 
 
 @lru_cache(maxsize=1024)
-def _resolve(name: str, keys: frozenset[str]) -> str | UnknownLevel:
+def _resolve(name: str, keys: frozenset[str], levels: tuple[Level, ...]) -> str | UnknownLevel:
     if name in keys:
         return name
-    candidates = [label for level in LEVELS if level.name == name for label in level.labels]
+    candidates = [label for level in levels if level.name == name for label in level.labels]
     if "/" not in name:
         candidates += sorted(key for key in keys if key.rpartition("/")[2] == name)
     found = next((label for label in candidates if label in keys), None)
-    return found if found is not None else _unknown(name, keys)
+    return found if found is not None else _unknown(name, LabelKeys(keys, levels))
 
 
-def _unknown(name: str, keys: frozenset[str]) -> UnknownLevel:
+def _unknown(name: str, keys: LabelKeys) -> UnknownLevel:
     known = levels_on(keys)
-    named = [f"{LEVELS[_RANK[key]].name} ({key})" for key in known]
+    named = [f"{level_of(key, keys)} ({key})" for key in known]
     there = f"the nodes carry {', '.join(named)}" if named else "the nodes carry no topology label"
-    words = {LEVELS[_RANK[key]].name: key for key in reversed(known)} | {key: key for key in sorted(keys)}
+    words = {level_of(key, keys): key for key in reversed(known)} | {key: key for key in sorted(keys)}
     near = get_close_matches(name, list(words), n=1, cutoff=0.6)
     what = "label" if "/" in name else "topology level or label"
     if near:

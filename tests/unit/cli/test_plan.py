@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 import yaml
@@ -185,3 +186,39 @@ def test_the_order_of_objects_and_the_format_change_nothing(files: Files, random
     shuffled = plan(files, files.cluster(objects, name="cluster.json"), *sets)
     assert (straight.code, straight.out) == (shuffled.code, shuffled.out)
     assert straight.code in (0, 3)
+
+
+def relabelled(nodes: list[Any], label: str) -> list[Any]:
+    """The racks under a label that nobody knows."""
+    for node in nodes:
+        node["metadata"]["labels"][label] = node["metadata"]["labels"].pop(RACK)
+    return nodes
+
+
+@pytest.mark.parametrize("how", ["by hand", "by a Topology"])
+def test_levels_that_labels_do_not_tell_of_are_given(files: Files, how: str) -> None:
+    nodes = relabelled(racks(2, 4), "example.com/row")
+    levels = [{"nodeLabel": "topology.kubernetes.io/zone"}, {"nodeLabel": "example.com/row", "name": "cage"}]
+    topology = {
+        "apiVersion": "lws-sched.io/v1alpha1",
+        "kind": "Topology",
+        "metadata": {"name": "t"},
+        "spec": {"levels": levels},
+    }
+    by_hand = how == "by hand"
+    given_here = (
+        ("--levels", "topology.kubernetes.io/zone,cage=example.com/row,kubernetes.io/hostname") if by_hand else ()
+    )
+    cluster = files.cluster(nodes, taken(*hosts(0, 0)), [] if by_hand else [topology])
+    sets = files.sets(lws("a", size=4).required("cage"), lws("b", size=3))
+    outcome = run("plan", "-f", sets, "--cluster", cluster, "-o", "json", *given_here)
+    assert outcome.groups["a-0"]["domain"] == {"level": "example.com/row", "value": "rack-01"}
+    assert outcome.groups["b-0"]["domain"] == {"level": "example.com/row", "value": "rack-00"}
+    found = run("topology", "--cluster", cluster, "-o", "json", *given_here).json["levels"]
+    assert [each["name"] for each in found] == ["zone", "cage", "host"]
+
+
+def test_a_level_by_hand_that_no_node_carries_is_bad_input(files: Files) -> None:
+    arguments = ("plan", "-f", files.sets(lws("a")), "--cluster", files.cluster(racks(1, 1)), "--levels")
+    assert "no node carries the label example.com/x" in run(*arguments, "example.com/x").err
+    assert "names a label twice" in run(*arguments, f"{RACK},{RACK}").err
