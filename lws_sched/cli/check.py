@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -16,14 +16,17 @@ from lws_sched.admission.registration import CONTROLLER, EXTENDER
 from lws_sched.api import names
 from lws_sched.api.core import LEASE, MUTATING_WEBHOOKS, NODE, POD, VALIDATING_WEBHOOKS, Node
 from lws_sched.api.lws import LEADER_WORKER_SET
-from lws_sched.api.meta import Kind, Meta, Wire
+from lws_sched.api.meta import Kind, Meta, Object, Wire
 from lws_sched.api.placement import GROUP_PLACEMENT
 from lws_sched.api.timestamps import seconds_of
+from lws_sched.cli.config import Configuration, ExtenderConfiguration
 from lws_sched.cli.output import Cell, Exit, age, listed, plural, print_json, print_lines, print_table
 from lws_sched.cli.source import Source, speaking
-from lws_sched.kube.client import Client
 from lws_sched.kube.errors import ApiError, Forbidden, Invalid, NotFound
+from lws_sched.kube.port import Body
 from lws_sched.placement import levels_on
+
+T = TypeVar("T", bound=Object)
 
 OK, WARNING, FAILED = "ok", "warning", "failed"
 _STYLES = {OK: "green", WARNING: "yellow", FAILED: "red"}
@@ -54,7 +57,7 @@ ACCESS_REVIEW = Kind(
 )
 
 _NEEDED = {
-    "lws-controller": (
+    "lws-sched-controller": (
         ("create", "apps", "statefulsets"),
         ("patch", "leaderworkerset.x-k8s.io", "leaderworkersets/status"),
         ("delete", "", "pods"),
@@ -72,24 +75,32 @@ _NEEDED = {
 def run(source: Mapping[str, Any], namespace: str, *, as_json: bool) -> Exit:
     with speaking():
         opened = Source(**source).live()
-        findings = [*_findings(opened.client, namespace, opened.now())]
+        found = [*findings(opened.client, namespace, opened.now())]
     if as_json:
-        print_json(
-            {"checks": [{"what": f.what, "result": f.result, "detail": f.detail, "fix": f.fix} for f in findings]}
-        )
+        print_json({"checks": [{"what": f.what, "result": f.result, "detail": f.detail, "fix": f.fix} for f in found]})
     else:
-        print_table(("", "CHECK", "DETAIL"), [_row(each) for each in findings])
-        for each in findings:
+        print_table(("", "CHECK", "DETAIL"), [_row(each) for each in found])
+        for each in found:
             if each.fix:
                 print_lines("", f"{each.what}: {each.detail}.", f"  fix: {each.fix}")
-    return Exit.FAILED if any(each.result == FAILED for each in findings) else Exit.OK
+    return Exit.FAILED if any(each.result == FAILED for each in found) else Exit.OK
 
 
 def _row(finding: Finding) -> tuple[Cell, ...]:
     return ((finding.result, _STYLES[finding.result]), finding.what, finding.detail)
 
 
-def _findings(client: Client, namespace: str, now: float) -> Iterator[Finding]:
+class Reads(Protocol):
+    """Of a client what the checks use."""
+
+    def get(self, kind: Kind[T], namespace: str, name: str) -> T: ...
+
+    def list(self, kind: Kind[T]) -> list[T]: ...
+
+    def create(self, kind: Kind[T], body: Body, *, dry_run: bool = False) -> T: ...
+
+
+def findings(client: Reads, namespace: str, now: float) -> Iterator[Finding]:
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         lambda: _kinds(client),
         lambda: _leaders(client, namespace, now),
@@ -111,7 +122,7 @@ def _findings(client: Client, namespace: str, now: float) -> Iterator[Finding]:
             )
 
 
-def _kinds(client: Client) -> Iterator[Finding]:
+def _kinds(client: Reads) -> Iterator[Finding]:
     kinds: tuple[Kind[Any], ...] = (LEADER_WORKER_SET, GROUP_PLACEMENT)
     for kind in kinds:
         what = f"kind {kind}"
@@ -123,8 +134,9 @@ def _kinds(client: Client) -> Iterator[Finding]:
             yield Finding(what, OK, f"{kind.api_version}, {plural(count, 'object')}")
 
 
-def _leaders(client: Client, namespace: str, now: float) -> Iterator[Finding]:
-    for name, program in (("lws-controller.lws-sched.io", "controller"), ("lws-extender.lws-sched.io", "extender")):
+def _leaders(client: Reads, namespace: str, now: float) -> Iterator[Finding]:
+    for program, configuration in (("controller", Configuration()), ("extender", ExtenderConfiguration())):
+        name = configuration.leader_election.resource_name
         what = f"{program} leader"
         try:
             spec = client.get(LEASE, namespace, name).spec
@@ -146,7 +158,7 @@ def _leaders(client: Client, namespace: str, now: float) -> Iterator[Finding]:
             yield Finding(what, OK, spec.holder_identity)
 
 
-def _webhooks(client: Client, now: float) -> Iterator[Finding]:
+def _webhooks(client: Reads, now: float) -> Iterator[Finding]:
     for kind, name, program in (
         (MUTATING_WEBHOOKS, CONTROLLER.mutating, "controller"),
         (VALIDATING_WEBHOOKS, CONTROLLER.validating, "controller"),
@@ -195,7 +207,7 @@ def _certificates(what: str, program: str, webhooks: tuple[dict[str, Any], ...],
     return Finding(what, OK, f"{plural(len(webhooks), 'webhook')}, trusted until {until}")
 
 
-def _hooks_answer(client: Client) -> Iterator[Finding]:
+def _hooks_answer(client: Reads) -> Iterator[Finding]:
     """A set that only the webhook finds fault with, and a pod that only the webhook changes, both as dry runs."""
     template = {"spec": {"schedulerName": names.SCHEDULER, "containers": [{"name": "c", "image": "i"}]}}
     leader = {"spec": {"containers": [{"name": "c", "image": "i"}]}}
@@ -249,7 +261,7 @@ def _answers(what: str, program: str, ask: Callable[[], object], refused: str) -
     return Finding(what, FAILED, refused, f"look at the logs of the {program}")
 
 
-def _scheduler(client: Client, now: float) -> Iterator[Finding]:
+def _scheduler(client: Reads, now: float) -> Iterator[Finding]:
     """Its configuration cannot be read from here; that it does not look at our pods can be seen on them."""
     pods = [pod for pod in client.list(POD) if pod.spec.scheduler_name == names.SCHEDULER]
     unseen = [
@@ -279,7 +291,7 @@ def _scheduler(client: Client, now: float) -> Iterator[Finding]:
         )
 
 
-def _access(client: Client, namespace: str) -> Iterator[Finding]:
+def _access(client: Reads, namespace: str) -> Iterator[Finding]:
     for account, needed in _NEEDED.items():
         user = f"system:serviceaccount:{namespace}:{account}"
         missing = [
@@ -292,7 +304,7 @@ def _access(client: Client, namespace: str) -> Iterator[Finding]:
             yield Finding(f"rights of {account}", OK, "it may do what it must")
 
 
-def _may(client: Client, user: str, verb: str, group: str, resource: str) -> bool:
+def _may(client: Reads, user: str, verb: str, group: str, resource: str) -> bool:
     name, _, subresource = resource.partition("/")
     attributes = {"verb": verb, "group": group, "resource": name, "subresource": subresource, "namespace": "default"}
     groups = ["system:serviceaccounts", "system:authenticated", f"system:serviceaccounts:{user.split(':')[2]}"]
@@ -300,7 +312,7 @@ def _may(client: Client, user: str, verb: str, group: str, resource: str) -> boo
     return client.create(ACCESS_REVIEW, ACCESS_REVIEW.body({}, spec=review)).status.allowed
 
 
-def _nodes(client: Client) -> Iterator[Finding]:
+def _nodes(client: Reads) -> Iterator[Finding]:
     nodes = client.list(NODE)
     levels = [
         key for key in levels_on({key for node in nodes for key in node.metadata.labels}) if key != names.HOSTNAME
