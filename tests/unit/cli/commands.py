@@ -106,7 +106,7 @@ class Files:
         return self.text(name, yaml.safe_dump_all([each.body for each in sets]))
 
     def write(self, name: str, value: Any) -> Path:
-        return self.text(name, json.dumps(value) if name.endswith("json") else yaml.safe_dump(value))
+        return self.text(name, json.dumps(value) if name.endswith("json") else _dumped(value))
 
     def text(self, name: str, text: str) -> Path:
         path = self.folder / name
@@ -116,6 +116,10 @@ class Files:
 
 def plan(files: Files, cluster: Path, *sets: LeaderWorkerSet) -> Outcome:
     return run("plan", "-f", files.sets(*sets), "--cluster", cluster, "-o", "json")
+
+
+def _dumped(value: Any) -> str:
+    return yaml.dump(value, Dumper=yaml.CSafeDumper)
 
 
 def _in(namespace: str, body: Body) -> Body:
