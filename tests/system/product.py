@@ -12,6 +12,7 @@ from typing import Any
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.ports import LOCALHOST, free_ports
 from tests.controlplane.scheduler_config import load_scheduler_config
+from tests.system.replicas import NAMESPACE, account_kubeconfig
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -69,7 +70,10 @@ class LwsSched:
 
     def _spawn(self, name: str, command: str, port: int, *more: str) -> None:
         argv = [sys.executable, "-m", "lws_sched.cli.main", command]
-        argv += ["--kubeconfig", str(self.plane.kubeconfig), "--webhook-bind-address", f"{LOCALHOST}:{port}"]
+        # Under its own account, as in a cluster: what its role does not allow fails here, too.
+        credentials = account_kubeconfig(self.plane, f"lws-sched-{command}")
+        argv += ["--kubeconfig", str(credentials), "--namespace", NAMESPACE]
+        argv += ["--webhook-bind-address", f"{LOCALHOST}:{port}"]
         argv += ["--webhook-url", f"https://{LOCALHOST}:{port}", "--health-probe-bind-address=0"]
         argv += [f"--metrics-bind-address={LOCALHOST}:{self.metrics_ports[name]}", *more]
         # As a pod's containers: the next process of the same name takes the Lease over at once.
