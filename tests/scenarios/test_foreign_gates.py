@@ -42,8 +42,7 @@ def test_a_set_with_a_queues_label_is_planned_from_its_leader(cluster: Cluster) 
     cluster.has_racks(1, hosts=4)
     cluster.apply(lws("labelled", size=4).required().labelled("kueue.x-k8s.io/queue-name", "team"))
     cluster.eventually(all_groups_complete("labelled"))
-    pods = [cluster.history("Pod", name) for name in cluster.pods("labelled")]
-    assert all(is_gated(history[0]) for history in pods)
+    assert is_gated(cluster.history("Pod", "labelled-0")[0])
 
 
 def member(index: int, size: int) -> Body:
@@ -85,4 +84,5 @@ def test_a_pod_with_forged_labels_gets_no_slot_of_somebody_elses_group(cluster: 
     cluster.create(PODS, beyond)
     cluster.always(pods_are_unbound(["plain-0-3", "plain-7"]), seconds=3)
     for name in ("plain-0-3", "plain-7"):
-        cluster.delete(PODS, name)
+        if cluster.find(PODS, name):  # a real StatefulSet adopts what bears such a name, and removes it
+            cluster.delete(PODS, name)
