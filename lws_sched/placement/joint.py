@@ -25,7 +25,6 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import gcd
-from random import Random
 
 import numpy as np
 
@@ -104,7 +103,7 @@ class _State:
     def __init__(self, problem: Problem, bound: int, budget: float) -> None:
         self.best, self.bound, self.spent = problem.incumbent, bound, 0.0
         self._problem, self._budget = problem, budget
-        self._random = Random(SEED)
+        self._random = np.random.default_rng(SEED)
 
     @property
     def is_done(self) -> bool:
@@ -158,8 +157,10 @@ class _State:
         for resource in {name for each in self._problem.wanting for name in takings(each)}:
             free = domains.total(after.available(resource).clip(0))
             left += free / max(int(free.sum()), 1)
-        weights = [(self._random.random() ** (1 / (share + 0.1 / domains.count)), d) for d, share in enumerate(left)]
-        return sorted(domain for _, domain in sorted(weights, reverse=True)[:PART_DOMAINS])
+        weights = left + 0.1 / domains.count
+        size = min(PART_DOMAINS, domains.count)
+        chosen = self._random.choice(domains.count, size, replace=False, p=weights / weights.sum())
+        return sorted(chosen.tolist())
 
     def _after(self) -> Snapshot:
         standing = [*self._problem.admitted, *self._problem.wanting]
