@@ -75,7 +75,7 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     )
     ledger, arrivals = Ledger(), Arrivals()
     records = RecordStore(runtime.cluster, sources.records)
-    committer = Committer(runtime, records, sources.pods, lambda group: planner.look_at_group(group))
+    committer = Committer(runtime, records, sources.pods, ledger, lambda group: planner.look_at_group(group))
     notices, group_notices = Notices(runtime, nodes), GroupNotices(runtime, sources.sets)
     barrier = Barrier()
     observer = Observer(runtime, sources, ledger, records, committer, barrier)

@@ -19,6 +19,7 @@ from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.extender import records
 from lws_sched.extender.barrier import BindCall
+from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.records import RecordStore, Stamp
 from lws_sched.extender.stages import expected_members, is_member
 from lws_sched.kube.errors import ApiError, Conflict, LostLease, NotFound
@@ -42,6 +43,7 @@ class Committer:
     runtime: Runtime
     records: RecordStore
     pods: Informer[Pod]
+    ledger: Ledger
     finished: Callable[[str], None]
     """Called with a group when its commit has ended, however it ended."""
     _under_way: set[str] = field(default_factory=set)
@@ -144,6 +146,10 @@ class Committer:
         slots = {names.member_name(record.metadata.name, index): node for index, node in enumerate(record.status.slots)}
         if any(slots.get(call.args.pod_name) != call.args.node for call in calls):
             raise Refusal("it was given other slots meanwhile")
+        domain = records.required_domain(record)
+        lost = [call.args.node for call in calls if not self.ledger.is_healthy(call.args.node, domain)]
+        if lost:
+            raise Refusal(f"node {lost[0]} was lost, cordoned or relabelled meanwhile")
         leader = self.pods.get(record.metadata.namespace, record.metadata.name)
         arrived = frozenset(call.args.pod_name for call in calls)
         if expected_members(record, leader, calls[0].args.pod_name) != arrived:

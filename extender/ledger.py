@@ -23,7 +23,7 @@ from lws_sched.api.quantity import Resources
 from lws_sched.extender.charges import Charges, claim_of
 from lws_sched.intake.standing import Held, held_slots, node_state, standing_node, tenant_of
 from lws_sched.kube.port import Change
-from lws_sched.placement import Fleet, Snapshot, pod_requests
+from lws_sched.placement import Fleet, NodeState, Snapshot, pod_requests
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Ledger:
         self.lock = threading.RLock()
         self._fleet = Fleet()
         self._charges = Charges(self._fleet)
-        self._schedulable: dict[str, bool] = {}
+        self._nodes: dict[str, NodeState] = {}
         self._bound_on: dict[str, tuple[str, str]] = {}
         """Node and UID of every pod that stands somewhere, by its key."""
         self._held: dict[str, tuple[Held, ...]] = {}
@@ -65,10 +65,10 @@ class Ledger:
             name = change.latest.metadata.name
             if after is None:
                 self._fleet.remove_node(name)
-                self._schedulable.pop(name, None)
+                self._nodes.pop(name, None)
             else:
                 self._fleet.set_node(after)
-                self._schedulable[name] = after.schedulable
+                self._nodes[name] = after
             self._republish(name)
         return True
 
@@ -146,8 +146,18 @@ class Ledger:
         """What a node has left beside its held slots; None where no slot is held on it. Lock-free."""
         return self._headroom.get(node)
 
-    def is_healthy(self, node: str) -> bool:
-        return self._schedulable.get(node, False)
+    def is_healthy(self, node: str, domain: api.Domain | None = None) -> bool:
+        """Whether a node takes new pods, and still is in the domain that a group was placed in. Lock-free."""
+        state = self._nodes.get(node)
+        if state is None or not state.schedulable:
+            return False
+        return domain is None or not domain.key or state.labels.get(domain.key) == domain.value
+
+    def is_overfull(self, node: str) -> bool:
+        """Whether the pods and the slots of a node are more than it offers: a pod that never comes to us (it wants no
+        managed resource) has taken what a slot needs, or the node has shrunk."""
+        with self.lock:
+            return any(amount < 0 for amount in self._fleet.free(node).values())
 
     def try_charge(self, uid: str, node: str, requests: Resources) -> str:
         """Count a pod that is about to be bound, unless it would cut into a held slot: then the resource that lacks."""

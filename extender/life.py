@@ -56,12 +56,14 @@ class View:
     wanted: WantedGroup | None
     pods: Mapping[int, Pod]
     is_healthy: Callable[[str], bool]
-    """Whether a node, by name, can take pods now."""
+    """Whether a node, by name, can take pods now, and still is in the group's domain."""
     stamp: Stamp
     committing: bool = False
     """This process is binding the group's stage at this moment."""
     held: frozenset[str] = frozenset()
     """Members, by name, whose bind calls are held: nothing is wrong with their slots."""
+    is_overfull: Callable[[str], bool] = lambda _: False
+    """Whether a node, by name, has not enough for all that stands and is held on it."""
     posted: bool = False
     """This process has posted every binding that the record commits, whatever our copy of the pods shows."""
 
@@ -202,7 +204,7 @@ def _give_up(view: View, record: GroupPlacement) -> Step | None:
     ]
     unhealthy = [node for node in open_slots if not view.is_healthy(node)]
     if unhealthy:
-        return _abort(view, record, f"node {unhealthy[0]} was lost or cordoned before the group was bound")
+        return _abort(view, record, f"node {unhealthy[0]} was lost, cordoned or relabelled before the group was bound")
     if record.status.failed_barriers >= MAX_FAILED_BARRIERS:
         return _abort(view, record, record.status.reason)
     refused = _refused_members(view, record)
@@ -230,6 +232,9 @@ def _committed(view: View, record: GroupPlacement) -> Step:
         reason = f"{lost[0]} was lost after the group was committed and before it was bound"
         step = _abort(view, record, reason)
         return Step(write=step.write, delete=step.delete, confirm_lost=tuple(lost), again=step.again)
+    overfull = [node for _, node in unbound if view.is_overfull(node)]
+    if overfull:
+        return _abort(view, record, f"node {overfull[0]} has no room left for a member that was committed to it")
     if unbound:
         return _bind(view, record, unbound)
     if len(record.status.committed) < record.spec.size:
@@ -307,8 +312,8 @@ def _sticky(view: View, record: GroupPlacement) -> Step:
         return Step(write=records.bound(record, view.stamp)) if leader.spec.node_name else NOTHING
     if is_gated(leader) or not _fits_members(view, record):
         return Step(plan=True)
-    if not all(view.is_healthy(node) for node in record.status.slots):
-        return _abort(view, record, "a node of the group was lost while the group was down")
+    if lost_slots(view, record):
+        return _abort(view, record, "a node of the group was lost, or refused a member, while the group was down")
     return Step(write=records.returned(record, view.stamp), place=_to_place(view, record))
 
 

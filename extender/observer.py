@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from lws_sched.api import names
 from lws_sched.api import placement as api
@@ -16,7 +17,7 @@ from lws_sched.api.meta import key_of, split_key
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.api.timestamps import micro_time, seconds_of
 from lws_sched.core import revision
-from lws_sched.extender import life
+from lws_sched.extender import life, records
 from lws_sched.extender.barrier import Barrier
 from lws_sched.extender.commit import Committer
 from lws_sched.extender.ledger import Ledger
@@ -76,7 +77,8 @@ class Observer:
             record=record,
             wanted=self._wanted(group),
             pods=self._members(group),
-            is_healthy=self.ledger.is_healthy,
+            is_healthy=partial(self.ledger.is_healthy, domain=records.required_domain(record) if record else None),
+            is_overfull=self.ledger.is_overfull,
             stamp=self.stamp(),
             committing=self.committer.is_committing(group),
             posted=record is not None and self.committer.has_posted(record),

@@ -15,7 +15,7 @@ from lws_sched.api import names
 from lws_sched.api import placement as api
 from lws_sched.api.core import POD, Pod
 from lws_sched.api.meta import key_of
-from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
+from lws_sched.api.placement import GROUP_PLACEMENT, Domain, GroupPlacement
 from lws_sched.api.timestamps import seconds_of, time_of
 from lws_sched.extender import records, vetoed
 from lws_sched.extender.evictions import Evictions
@@ -79,7 +79,9 @@ class Seeker:
         """Members that lost their slots, alone."""
         assert self.record is not None
         base = self.request(now)
-        return replacements(snapshot, base, self.record.status.slots, self.lost)
+        domain = records.required_domain(self.record)
+        placed_in = {domain.key: domain.value} if domain is not None and domain.key else {}
+        return replacements(snapshot, base, self.record.status.slots, self.lost, placed_in)
 
 
 @dataclass
@@ -256,7 +258,8 @@ class Placing:
             [decision] = plan(snapshot, [request], SOLVER_BUDGET)
             if isinstance(decision, Placed):
                 slots = dict(zip(sorted(seeker.lost), decision.slots, strict=True))
-                self._reserve(seeker.key, records.moved(seeker.record, slots, self.observer.stamp()))
+                domain = _domain_now(seeker.record, snapshot, decision.slots[0])
+                self._reserve(seeker.key, records.moved(seeker.record, slots, domain, self.observer.stamp()))
                 self.placed(seeker.key)
                 return
         if isinstance(decision, Refused):
@@ -332,6 +335,15 @@ def _stays_as_it_is(record: GroupPlacement, now: float) -> bool:
 
 def _has_expired(record: GroupPlacement, now: float) -> bool:
     return record.status.state == api.STICKY and records.age(record, now) > STICKY_SECONDS
+
+
+def _domain_now(record: GroupPlacement, snapshot: Snapshot, node: str) -> Domain | None:
+    """The domain of a group after a member has joined the others on this node: their nodes may have new labels."""
+    before = record.status.domain
+    if before is None or not before.key:
+        return before
+    labels = snapshot.table.nodes[snapshot.table.position[node]].labels
+    return Domain(key=before.key, value=labels.get(before.key, before.value))
 
 
 def _raise_worst(outcomes: Sequence[BaseException | None]) -> None:

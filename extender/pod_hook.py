@@ -23,7 +23,7 @@ from lws_sched.api import names
 from lws_sched.api import placement as api
 from lws_sched.api.core import POD, Pod, StatefulSet
 from lws_sched.api.placement import GroupPlacement
-from lws_sched.extender import pinning
+from lws_sched.extender import pinning, records
 from lws_sched.extender.ledger import Ledger, Slot
 from lws_sched.extender.records import RecordStore
 from lws_sched.extender.stages import is_made_by
@@ -117,7 +117,8 @@ class PodHook:
             return Place.UNKNOWN if self.expects(group) else Place.NONE
         slot = self.ledger.slot(f"{namespace}/{pod.metadata.name}")
         needed = record.status.slots if slot is not None and slot.index == 0 else (slot.node if slot else "",)
-        if slot is None or not all(map(self.ledger.is_healthy, needed)):
+        refused, domain = {each.node for each in record.status.refused}, records.required_domain(record)
+        if slot is None or not all(self.ledger.is_healthy(node, domain) and node not in refused for node in needed):
             return Place.NONE  # a leader stands for its whole group: what is lost of it is replaced first
         if slot.index:
             return self._worker_place(record, pod, namespace)

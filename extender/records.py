@@ -96,11 +96,11 @@ def kept(record: GroupPlacement, refused: Refused, stamp: Stamp) -> GroupPlaceme
     return _stamped(record, status, stamp, keep_since=record.status.state == api.STICKY)
 
 
-def moved(record: GroupPlacement, slots: Mapping[int, str], stamp: Stamp) -> GroupPlacement:
+def moved(record: GroupPlacement, slots: Mapping[int, str], domain: api.Domain | None, stamp: Stamp) -> GroupPlacement:
     """Members of a bound group that lost their slots have others; everybody else stays."""
     after = tuple(slots.get(index, node) for index, node in enumerate(record.status.slots))
     refused = tuple(slot for slot in record.status.refused if slot.until > stamp.now)
-    status = replace(record.status, slots=after, refused=refused, reason="", fix="")
+    status = replace(record.status, slots=after, domain=domain, refused=refused, reason="", fix="")
     return _stamped(record, status, stamp, keep_since=True)
 
 
@@ -202,6 +202,11 @@ def aborting(
     return _stamped(record, status, stamp)
 
 
+def required_domain(record: GroupPlacement) -> api.Domain | None:
+    """The domain that members may not leave; None where they only happen to share one."""
+    return record.status.domain if record.spec.required_key or record.spec.exclusive_key else None
+
+
 def age(record: GroupPlacement, now: float) -> float:
     """Seconds that the record has been in its state."""
     return now - seconds_of(record.status.since)
@@ -224,6 +229,7 @@ def _spec_of(group: WantedGroup) -> GroupPlacementSpec:
         worker=_shape(group.shapes.worker),
         priority=group.shapes.priority,
         leader_first=group.leader_first,
+        required_key=group.ask.required,
         exclusive_key=group.ask.exclusive,
         subgroup_size=group.ask.subgroup_size,
         subgroup_policy=group.ask.subgroup_policy if group.ask.subgroup_size else "",

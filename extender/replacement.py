@@ -14,18 +14,23 @@ from lws_sched.placement import GroupRequest, Snapshot, levels_on, resolve
 
 
 def replacements(
-    snapshot: Snapshot, whole: GroupRequest, slots: Sequence[str], lost: Collection[int]
+    snapshot: Snapshot,
+    whole: GroupRequest,
+    slots: Sequence[str],
+    lost: Collection[int],
+    placed_in: Mapping[str, str],
 ) -> tuple[GroupRequest, ...]:
     """Requests to try in turn; the slots of each are for the lost worker indices in ascending order.
 
     `whole` is the request of the whole group and `slots` what it has. The lost members go into the domains that the
     group must share; within these, into the narrowest that the others happen to share, if there is room, and else into
-    wider ones.
+    wider ones. Where the others share none any more (their nodes were given other labels), `placed_in`, the label and
+    value that the group was placed by, holds.
     """
     standing = [node for index, node in enumerate(slots) if index not in lost and node in snapshot.table.position]
     shared = _shared(snapshot, standing)
     asked = [resolve(name, snapshot.table.keys) for name in (whole.required, whole.exclusive) if name]
-    must = {key: shared[key] for key in asked if isinstance(key, str) and key in shared}
+    must = {**placed_in, **{key: shared[key] for key in asked if isinstance(key, str) and key in shared}}
     narrower = [key for key in reversed(levels_on(snapshot.table.keys)) if key in shared and key not in must]
     return tuple(
         _within(whole, len(lost), domain) for domain in (*({**must, key: shared[key]} for key in narrower), must)

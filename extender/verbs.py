@@ -53,6 +53,11 @@ class Verbs:
     def filter(self, args: ExtenderArgs) -> FilterResult:
         if args.node_names is None:
             return FilterResult(error="lws-sched: no node names came; set nodeCacheCapable: true for this extender")
+        try:
+            self.runtime.epoch()
+        except LostLease:
+            # An error is tried again by itself. A refusal would wait for an event, and may wait for minutes.
+            return FilterResult(error="lws-sched: this replica does not lead, or does not know the cluster yet")
         offered = args.node_names
         slot = self.ledger.slot(key_of(args.pod))
         if is_member(args.pod):

@@ -64,6 +64,8 @@ class GroupPlacementSpec(Wire, frozen=True, kw_only=True):
     priority: int = 0
     leader_first: bool = False
     """The leader commits alone, the workers as a second stage: they cannot exist before the leader is bound."""
+    required_key: str = ""
+    """The topology label or level whose domain all members must share; "" when they need not."""
     exclusive_key: str = ""
     """The topology label whose domain this group must not share with another group; "" when it may."""
     subgroup_size: int = 0

@@ -10,7 +10,7 @@ import msgspec
 
 from lws_sched.api.core import Pod
 from lws_sched.api.meta import Kind, Object, key_of
-from lws_sched.kube.errors import Conflict, NotFound
+from lws_sched.kube.errors import Conflict, LostLease, NotFound
 from lws_sched.kube.port import Change, Index
 
 T = TypeVar("T", bound=Object)
@@ -102,6 +102,7 @@ class FakeRuntime:
     cluster: FakeCluster = field(default_factory=FakeCluster)
     clock: FakeClock = field(default_factory=FakeClock)
     timers: list[FakeTimer] = field(default_factory=list)
+    leads: bool = True
 
     def submit(self, task: Callable[[], None]) -> None:
         task()
@@ -121,6 +122,8 @@ class FakeRuntime:
         return self.timers[-1]
 
     def epoch(self) -> int:
+        if not self.leads:
+            raise LostLease("another process leads")
         return 1
 
 

@@ -46,7 +46,12 @@ class Bench:
         records = RecordStore(cast(Cluster, self.runtime.cluster), cast(Informer[GroupPlacement], self.informer))
         pods = cast(Informer[Pod], self.pods)
         self.verbs = Verbs(
-            runtime, self.ledger, records, pods, Barrier(), Committer(runtime, records, pods, lambda _: None)
+            runtime,
+            self.ledger,
+            records,
+            pods,
+            Barrier(),
+            Committer(runtime, records, pods, self.ledger, lambda _: None),
         )
 
     def _record_changed(self, change: Change[GroupPlacement]) -> None:
@@ -108,6 +113,14 @@ class TestFilter:
     def test_a_member_passes_on_its_slot_and_nowhere_else(self, bench: Bench) -> None:
         answer = bench.verbs.filter(ExtenderArgs(pod=pod(1), node_names=("n0", "n1", "n3")))
         assert answer.node_names == ("n1",)
+
+    def test_a_replica_that_does_not_lead_answers_with_an_error_which_is_tried_again_by_itself(
+        self, bench: Bench
+    ) -> None:
+        bench.runtime.leads = False
+        answer = bench.verbs.filter(ExtenderArgs(pod=pod(1), node_names=("n0", "n1", "n3")))
+        assert "does not lead" in answer.error
+        assert not answer.failed_and_unresolvable_nodes
 
     def test_a_member_whose_slot_is_not_offered_is_told_where_it_is(self, bench: Bench) -> None:
         answer = bench.verbs.filter(ExtenderArgs(pod=pod(1), node_names=("n3",)))
