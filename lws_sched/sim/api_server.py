@@ -15,7 +15,7 @@ from typing import Any
 from lws_sched.api.core import POD
 from lws_sched.api.meta import Kind
 from lws_sched.api.timestamps import time_of
-from lws_sched.kube.errors import AlreadyExists, Conflict, Invalid, NotFound
+from lws_sched.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
 from lws_sched.sim import pod_rules
 from lws_sched.sim.admission import Admission
 from lws_sched.sim.loop import SimClock
@@ -37,6 +37,10 @@ class ApiServer:
         self.store = store
         self.admission = Admission()
         self.priority_classes = dict(SYSTEM_PRIORITIES)
+        self.pod_quota: dict[str, int] = {}
+        """How many pods a namespace may have; a ResourceQuota's `pods`."""
+        self.is_up = True
+        """Whether requests of the product's components and of the scheduler are answered, and watches told."""
         self._clock = clock
         self._applied: dict[str, dict[str, Json]] = {}
         """What each field manager gave last, by the object's UID."""
@@ -67,6 +71,8 @@ class ApiServer:
         namespace, name = key_of(new)
         if self.store.get(kind.kind, namespace, name) is not None:
             raise AlreadyExists(f'{_resource(kind)} "{name}" already exists', reason="AlreadyExists")
+        if kind.kind == POD.kind and namespace in self.pod_quota:
+            self._check_quota(new, self.pod_quota[namespace])
         return Version(new) if dry_run else self.store.insert(new)
 
     def replace(self, kind: AnyKind, body: Mapping[str, Any]) -> Version:
@@ -165,12 +171,25 @@ class ApiServer:
             meta["generation"] = 1
         if kind.kind in STATUS_SUBRESOURCE and kind.kind != "Node":
             body.pop("status", None)
+        if kind.kind == "Node":
+            body.setdefault("spec", {})
         return {"apiVersion": kind.api_version, "kind": kind.kind, **body}
 
     def _admitted(self, kind: AnyKind, new: Json, old: Json | None, *, dry_run: bool = False) -> Json:
         if kind.kind == POD.kind and old is None:
             new = pod_rules.defaulted(new, self.priority_classes)
         return self.admission.review(kind, new, old, dry_run=dry_run)
+
+    def _check_quota(self, pod: Json, limit: int) -> None:
+        ended = ("Failed", "Succeeded")
+        namespace = pod["metadata"]["namespace"]
+        used = sum((each.body["status"].get("phase") not in ended) for each in self.list(POD, namespace))
+        if used >= limit:
+            raise Forbidden(
+                f"{named(pod)} is forbidden: exceeded quota: quota, requested: pods=1, used: pods={used}, "
+                f"limited: pods={limit}",
+                reason="Forbidden",
+            )
 
     def _update(self, kind: AnyKind, old: Version, desired: Json, *, subresource: str = "") -> Version:
         _check_preconditions(kind, old, desired)

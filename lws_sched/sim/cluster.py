@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from lws_sched.admission.hook import Hook
 from lws_sched.api.meta import Kind, Object
+from lws_sched.kube.errors import Unavailable
 from lws_sched.kube.port import Body, PatchOperation
 from lws_sched.sim.api_server import ApiServer
 from lws_sched.sim.faults import NONE, FaultInjector
@@ -85,8 +86,15 @@ class SimCluster:
 
     def _read(self) -> None:
         self._faults.check()
+        self._reach()
         self.spent += self._loop.jitter(self._loop.latencies.read)
 
     def _write(self, send: Callable[[], R]) -> R:
         self.spent += self._loop.jitter(self._loop.latencies.write)
+        self._faults.check()
+        self._reach()
         return self._faults.write(send)
+
+    def _reach(self) -> None:
+        if not self.server.is_up:
+            raise Unavailable("connection refused")

@@ -7,6 +7,7 @@ limit is the answer. Once the caller has given up, or its connection broke, `ali
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from lws_sched.api.core import Pod
@@ -25,6 +26,18 @@ class ExtenderServer(Protocol):
     ) -> None: ...
 
 
+@dataclass(frozen=True)
+class Reached:
+    """The process that a call comes to."""
+
+    server: ExtenderServer
+    process: object
+    """Tells one process from the next."""
+    is_frozen: bool
+    guarded: Callable[[Callable[[], None]], Callable[[], None]]
+    """An action as that process runs it: later if it is frozen, not at all if it is dead."""
+
+
 class ExtenderError(Exception):
     """The call failed; `seconds` is how long it took."""
 
@@ -36,14 +49,12 @@ class ExtenderError(Exception):
 class ExtenderLink:
     """One entry of the scheduler's `extenders`, with filter and bind, not ignorable."""
 
-    def __init__(
-        self, loop: Loop, managed_resources: Sequence[str], serving: Callable[[], ExtenderServer | None]
-    ) -> None:
+    def __init__(self, loop: Loop, managed_resources: Sequence[str], reach: Callable[[], Reached | None]) -> None:
         self.hangs = False
         """Whether calls are taken and never answered."""
         self._loop = loop
         self._managed = frozenset(managed_resources)
-        self._serving = serving
+        self._reach = reach
         self._open: dict[int, _BindCall] = {}
         self._serial = 0
 
@@ -52,12 +63,12 @@ class ExtenderLink:
 
     def filter(self, pod: Pod, nodes: Sequence[str]) -> FilterResult:
         """The nodes that the extender leaves. Raises ExtenderError."""
-        if self.hangs:
+        reached = self._reach()
+        if self.hangs or (reached is not None and reached.is_frozen):
             raise ExtenderError("context deadline exceeded", self._loop.latencies.extender_timeout)
-        server = self._serving()
-        if server is None:
+        if reached is None:
             raise ExtenderError("connection refused", self._loop.latencies.extender_call)
-        result = server.filter(ExtenderArgs(pod=pod, node_names=tuple(nodes)))
+        result = reached.server.filter(ExtenderArgs(pod=pod, node_names=tuple(nodes)))
         if result.error:
             raise ExtenderError(result.error, self._loop.latencies.extender_call)
         foreign = sorted(set(result.node_names or ()) - set(nodes))
@@ -69,18 +80,28 @@ class ExtenderLink:
     def bind(self, args: BindingArgs, done: Callable[[str], None]) -> None:
         """Ask for a binding; `done` is called once, later, with the error or ""."""
         self._serial += 1
-        call = self._open[self._serial] = _BindCall(self._loop, done)
-        server = None if self.hangs else self._serving()
-        if server is not None:
-            server.bind(args, call.respond, call.is_alive)
+        reached = None if self.hangs else self._reach()
+        call = self._open[self._serial] = _BindCall(self._loop, done, reached.process if reached else None)
+        if reached is not None:
+            server = reached.server
+            reached.guarded(lambda: server.bind(args, call.respond, call.is_alive))()
         elif not self.hangs:
             self._loop.after(self._loop.latencies.extender_call, lambda: call.end("connection refused"))
         self._open = {serial: each for serial, each in self._open.items() if each.is_alive()}
 
-    def disconnect(self) -> None:
-        """The extender's process died: every call that waits for it fails now."""
+    def disconnect(self, process: object) -> None:
+        """A process of the extender died: every call that waits for it fails now."""
         for call in list(self._open.values()):
+            if call.process is process:
+                call.end("connection reset by peer")
+
+    def cut(self, share: float) -> int:
+        """Break the connections of about this share of the calls that wait; how many."""
+        waiting = [call for call in self._open.values() if call.is_alive()]
+        broken = [call for call in waiting if self._loop.rng.random() < share]
+        for call in broken:
             call.end("connection reset by peer")
+        return len(broken)
 
     def abandon(self) -> None:
         """The scheduler died: nobody waits for an answer any more."""
@@ -90,7 +111,8 @@ class ExtenderLink:
 
 
 class _BindCall:
-    def __init__(self, loop: Loop, done: Callable[[str], None]) -> None:
+    def __init__(self, loop: Loop, done: Callable[[str], None], process: object) -> None:
+        self.process = process
         self._loop = loop
         self._done: Callable[[str], None] | None = done
         self._limit = loop.after(loop.latencies.extender_timeout, lambda: self.end("context deadline exceeded"))

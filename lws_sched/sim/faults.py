@@ -5,7 +5,8 @@
 - Watch events that come late, twice, or not at all. As on the real thing an event is never silently lost for ever: the
   watch breaks, and the informer lists again.
 
-Writes are counted over all incarnations of the component; events that its recorder writes are not counted.
+Writes are counted over all incarnations of the component, from when the faults were given; events that its recorder
+writes are not counted.
 """
 
 from __future__ import annotations
@@ -64,9 +65,15 @@ class FaultInjector:
 
     faults: Faults
     rng: Random
+    struck: Callable[[], None] = lambda: None
+    """Called whenever a write is made to fail."""
     writes: int = 0
     restart_after: float | None = None
     _dead: bool = field(default=False)
+
+    def give(self, faults: Faults) -> None:
+        """Other faults from now on, their writes counted from here."""
+        self.faults, self.writes = faults, 0
 
     def revive(self) -> None:
         self._dead = False
@@ -80,9 +87,11 @@ class FaultInjector:
         self.check()
         self.writes += 1
         crash = next((each for each in self.faults.crashes if each.write == self.writes), None)
+        refusal = next((each for each in self.faults.refusals if each.write == self.writes), None)
+        if crash is not None or refusal is not None:
+            self.struck()
         if crash is not None and not crash.after:
             raise self._crash(crash)
-        refusal = next((each for each in self.faults.refusals if each.write == self.writes), None)
         if refusal is not None:
             raise _refuse(refusal, send)
         answer = send()

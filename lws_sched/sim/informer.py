@@ -33,6 +33,8 @@ class Feed:
     """The action as the component runs it: not at all once it is dead."""
     synced: Action
     """Called once, when the first complete list is there."""
+    is_reachable: Callable[[], bool]
+    """Whether the API server answers."""
 
 
 class SimInformer(Generic[T]):
@@ -84,7 +86,7 @@ class SimInformer(Generic[T]):
         return None
 
     def _deliver(self, event: Event) -> None:
-        if self._feed.faults.is_dropped():
+        if self._feed.faults.is_dropped() or not self._feed.is_reachable():
             self._break()
             return
         self._seen = event.version.rv
@@ -101,6 +103,9 @@ class SimInformer(Generic[T]):
         self._feed.loop.soon(self._feed.loop.latencies.relist, self._feed.guarded(self._list))
 
     def _list(self) -> None:
+        if not self._feed.is_reachable():
+            self._break()
+            return
         store = self._feed.store
         versions = [version for version in store.objects(self.kind.kind) if self._selects(version)]
         self._seen = store.rv

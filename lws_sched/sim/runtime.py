@@ -40,6 +40,9 @@ class SimRuntime:
         self.recorder: Recorder = SimRecorder(self, cluster)
         self.epoch = epoch
         self.is_alive = True
+        self.is_frozen = False
+        """Stopped (SIGSTOP), with its connections open: what comes due waits until it is thawed."""
+        self._overslept: list[Action] = []
         self.queues: list[SimQueue] = []
         self._faults = faults
         self._informers: dict[tuple[str, type[Any], str], SimInformer[Any]] = {}
@@ -57,7 +60,8 @@ class SimRuntime:
         address = (kind.kind, kind.type, labels)
         informer = self._informers.get(address)
         if informer is None:
-            feed = Feed(self.loop, self._client.server.store, self._faults, self.guarded, self._synced)
+            server = self._client.server
+            feed = Feed(self.loop, server.store, self._faults, self.guarded, self._synced, lambda: server.is_up)
             informer = self._informers[address] = SimInformer(feed, kind, labels)
             self._by_kind.setdefault(kind.kind, []).append(informer)
         for index, function in (indexes or {}).items():
@@ -106,6 +110,16 @@ class SimRuntime:
         self.is_alive = False
         self._faults.kill()
 
+    def freeze(self) -> None:
+        self.is_frozen = True
+
+    def thaw(self) -> None:
+        """Go on with all that came due meanwhile, in seeded order."""
+        self.is_frozen = False
+        overslept, self._overslept = self._overslept, []
+        for action in overslept:
+            self.loop.soon(self.loop.latencies.pickup, action)
+
     def wake(self, event: Event) -> None:
         """A write happened: let the informers of its kind know."""
         for informer in self._by_kind.get(event.kind, ()):
@@ -114,6 +128,9 @@ class SimRuntime:
     def guarded(self, action: Action) -> Action:
         def run() -> None:
             if not self.is_alive:
+                return
+            if self.is_frozen:
+                self._overslept.append(run)
                 return
             try:
                 action()

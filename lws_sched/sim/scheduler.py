@@ -209,6 +209,9 @@ class Scheduler:
             self._loop.soon(self._loop.latencies.write, self._still_running(lambda: self._bind(view, node)))
 
     def _bind(self, view: PodView, node: str) -> None:
+        if not self._server.is_up:
+            self._binding_failed(view, "connection refused")
+            return
         try:
             self._server.bind(view.namespace, view.name, view.uid, node)
         except ApiError as error:

@@ -118,6 +118,13 @@ class ObjectStore:
         at = bisect_right(events, rv, key=_rv_of)
         return events[at] if at < len(events) else None
 
+    def forget_history(self) -> None:
+        """An API server that starts anew knows no event from before: every watch must list again."""
+        for kind, events in self._history.items():
+            if events:
+                self._dropped[kind] = self.rv
+                events.clear()
+
     def _write(self, type_: EventType, body: Json, old: Version | None) -> Version:
         self.rv += 1
         version = Version({**body, "metadata": {**body["metadata"], "resourceVersion": str(self.rv)}})

@@ -25,7 +25,7 @@ from lws_sched.kube.errors import LostLease
 from lws_sched.kube.port import Runtime
 from lws_sched.sim.api_server import ApiServer
 from lws_sched.sim.cluster import SimCluster
-from lws_sched.sim.extender_link import ExtenderLink, ExtenderServer
+from lws_sched.sim.extender_link import ExtenderLink, ExtenderServer, Reached
 from lws_sched.sim.faults import NONE, FaultInjector, Faults
 from lws_sched.sim.garbage import GarbageCollector
 from lws_sched.sim.kubelets import Kubelets
@@ -74,7 +74,7 @@ class _Component(Generic[A]):
     @property
     def is_ready(self) -> bool:
         """Its informers are complete: it may lead, and its webhooks are registered."""
-        return self.runtime.is_alive and self.runtime.is_synced
+        return self.runtime.is_alive and self.runtime.is_synced and not self.runtime.is_frozen
 
 
 class World:
@@ -105,6 +105,10 @@ class World:
         self._components: dict[str, _Component[Any]] = {}
         self._leases: dict[str, tuple[SimRuntime, int]] = {}
         """Who holds a lease, and the epoch, by the lease's name."""
+        self._beliefs: dict[SimRuntime, tuple[int, float]] = {}
+        """The epoch that a process which lost its lease still believes in, and until when."""
+        self.faults_at: list[float] = []
+        """When injected faults made a write fail, and when processes died, were frozen or cut off."""
         self._extender = ""
         store.listeners.append(self._wake)
 
@@ -112,7 +116,7 @@ class World:
 
     def start(self, name: str, build: Build[A], *, faults: Faults = NONE, lease: str = "") -> A:
         """Start a component. It takes the lease of its name (or `lease`) from whoever holds it."""
-        injector = FaultInjector(faults, Random(f"{self._seed} faults of {name}"))
+        injector = FaultInjector(faults, Random(f"{self._seed} faults of {name}"), self._note_fault)
         component: _Component[A] = _Component(name, build, injector, lease or name, self._runtime(name, injector))
         self._components[name] = component
         return self._launch(component)
@@ -122,6 +126,57 @@ class World:
         component = self._components[name]
         component.runtime.stop()
         self._died(component)
+
+    def is_up(self, name: str) -> bool:
+        return name in self._components and self._components[name].is_up
+
+    def is_known(self, name: str) -> bool:
+        return name in self._components
+
+    def is_frozen(self, name: str) -> bool:
+        return self._components[name].runtime.is_frozen
+
+    def holds_lease(self, name: str) -> bool:
+        """Also while it is down or frozen, as long as nobody took it."""
+        component = self._components[name]
+        return self._leases[component.lease][0] is component.runtime
+
+    def give_faults(self, name: str, faults: Faults) -> None:
+        """Faults of a component from now on."""
+        self._components[name].faults.give(faults)
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP: the process does nothing and answers nothing, with its connections open."""
+        self._note_fault()
+        self._components[name].runtime.freeze()
+
+    def thaw(self, name: str, *, belief_seconds: float = 0.0) -> None:
+        """SIGCONT. A process that lost its lease meanwhile goes on as the leader that it thinks it is for a while, and
+        then ends."""
+        self._note_fault()
+        component = self._components[name]
+        runtime = component.runtime
+        runtime.thaw()
+        if component.is_up and not self.holds_lease(name):
+            _, epoch = self._leases[component.lease]
+            self._beliefs[runtime] = (epoch - 1, self.elapsed + belief_seconds)
+            self.loop.after(belief_seconds, lambda: self._end(component, runtime))
+
+    def _end(self, component: _Component[Any], runtime: SimRuntime) -> None:
+        if component.runtime is runtime and runtime.is_alive:
+            self.crash(component.name)
+
+    def restart_api_server(self, seconds: float) -> None:
+        """It is away for so long, and then knows no event from before: all watches list again."""
+        self._note_fault()
+        self.server.is_up = False
+
+        def back() -> None:
+            self.server.store.forget_history()
+            self.server.is_up = True
+            self._note_fault()
+
+        self.loop.after(seconds, back)
 
     def restart(self, name: str) -> Any:
         """Start a component anew, from nothing but the cluster; it is crashed first if it is up. Returns its app."""
@@ -145,14 +200,23 @@ class World:
         managed_resources: Sequence[str],
         verbs: Callable[[Any], ExtenderServer] = lambda app: app.verbs,
     ) -> ExtenderLink:
-        """Have the scheduler call a component's verbs for pods that name a managed resource; now or once it starts."""
+        """Have the scheduler call a component's verbs for pods that name a managed resource; now or once it starts.
 
-        def serving() -> ExtenderServer | None:
-            found = self._components.get(component)
-            return verbs(found.app) if found is not None and found.is_up else None
+        Of several replicas, components with the lease of that name, the holder is called; one that still believes to be
+        the holder gets its share of the calls.
+        """
+
+        def reach() -> Reached | None:
+            replicas = [each for each in self._components.values() if each.lease == component and each.is_up]
+            serving = [each for each in replicas if self.holds_lease(each.name) or each.runtime in self._beliefs]
+            if not serving:
+                return None
+            chosen = serving[0] if len(serving) == 1 else self.loop.rng.choice(serving)
+            runtime = chosen.runtime
+            return Reached(verbs(chosen.app), runtime, runtime.is_frozen, runtime.guarded)
 
         self._extender = component
-        self.scheduler.extender = ExtenderLink(self.loop, managed_resources, serving)
+        self.scheduler.extender = ExtenderLink(self.loop, managed_resources, reach)
         return self.scheduler.extender
 
     def _runtime(self, name: str, faults: FaultInjector) -> SimRuntime:
@@ -173,11 +237,15 @@ class World:
         for holder, epoch in self._leases.values():
             if holder is runtime and runtime.is_synced:
                 return epoch
+        epoch, until = self._beliefs.get(runtime, (0, 0.0))
+        if self.elapsed < until:
+            return epoch
         raise LostLease(f"{runtime.name} is not the leader any more")
 
     def _died(self, component: _Component[Any]) -> None:
-        if component.name == self._extender and self.scheduler.extender is not None:
-            self.scheduler.extender.disconnect()
+        self._note_fault()
+        if component.lease == self._extender and self.scheduler.extender is not None:
+            self.scheduler.extender.disconnect(component.runtime)
         after, component.faults.restart_after = component.faults.restart_after, None
         if after is not None:
             self.loop.after(after, lambda: self._revive(component))
@@ -185,6 +253,9 @@ class World:
     def _revive(self, component: _Component[Any]) -> None:
         if not component.is_up:
             self.restart(component.name)
+
+    def _note_fault(self) -> None:
+        self.faults_at.append(self.elapsed)
 
     def _wake(self, event: Event) -> None:
         for component in self._components.values():
