@@ -6,7 +6,7 @@ NODES ?= 1000
 HOSTS_PER_RACK ?= 16
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test controlplane unit plane check cluster bench bench-quick bench-rollout bench-bringup bench-scale bench-bind clean
+.PHONY: demo test controlplane unit plane check cluster drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/lws-sched demo
@@ -30,6 +30,10 @@ check: $(VENV)/.dev
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+# Random faults on the simulated cluster, from printed seeds: as many drills as fit into 40 s, at most 500.
+drills-quick: $(VENV)/.dev
+	@$(BIN)/python -m tests.drills --simulated 500 --seconds 40
 
 cluster: controlplane
 	@$(BIN)/python -m tests.system --nodes $(NODES) --hosts-per-rack $(HOSTS_PER_RACK)

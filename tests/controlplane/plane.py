@@ -100,6 +100,15 @@ class ControlPlane:
         return self._site.keys.ca
 
     @property
+    def serving_keys(self) -> pki.Files:
+        """What the servers show, good for 127.0.0.1: a proxy in front of one can show the same."""
+        return self._site.keys
+
+    def port(self, name: str) -> int:
+        """Where a stock component listens."""
+        return self._ports[name]
+
+    @property
     def logs(self) -> Path:
         return self.workdir / "logs"
 

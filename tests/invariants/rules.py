@@ -2,7 +2,7 @@
 
 I1  No member is bound before a record of its group, Committed or Bound, lists its UID.
 I3  The bound members of a group share the value of each topology label asked for; with exclusive-topology, no member of
-    another group of the namespace stands in that domain.
+    another group of the namespace stands in that domain. Labels count as they were when a member was committed.
 I4  No node is over-committed, see `over_commitment`.
 I5  One record owns a slot, and a record names one live UID for one member.
 I9  No gated pod is bound.
@@ -44,7 +44,7 @@ class Judge:
                         yield from over_commitment(state, slot.node, slot, f"the slot of {slot.pod}")
 
     def _outside_domain(self, state: State, pod: Pod) -> Iterator[tuple[str, str]]:
-        if not pod.ours:
+        if not pod.ours or not state.is_settled(pod):
             return
         for asked in sorted(set(state.topology(pod).values())):
             key = self._label(state, pod, asked)
@@ -54,13 +54,13 @@ class Judge:
                 continue
             for other in _same_incarnation(state, pod):
                 elsewhere = _label_value(state, other, key)
-                if elsewhere != value:
+                if elsewhere != value and state.is_settled(other):
                     yield "I3", f"pods {pod.key} and {other.key} of one group are in {key} {value} and {elsewhere}"
                     break
 
     def _shared_domain(self, state: State, pod: Pod) -> Iterator[tuple[str, str]]:
         """A domain is one group's alone as soon as one of the two groups that meet there asks for it."""
-        if not pod.ours:
+        if not pod.ours or not state.is_settled(pod):
             return
         namespace = f"{pod.namespace}/"
         asked = {each.topology.get(EXCLUSIVE, "") for name, each in state.sets.items() if name.startswith(namespace)}
@@ -68,7 +68,8 @@ class Judge:
             key = self._label(state, pod, each)
             value = _label_value(state, pod, key)
             for other in _others_in(state, pod, key, value) if value is not None else ():
-                if each in (state.topology(pod).get(EXCLUSIVE), state.topology(other).get(EXCLUSIVE)):
+                wanted = each in (state.topology(pod).get(EXCLUSIVE), state.topology(other).get(EXCLUSIVE))
+                if wanted and state.is_settled(other):
                     yield "I3", f"pods {pod.key} and {other.key} of two groups are in {key} {value}, which is exclusive"
                     return
 

@@ -14,6 +14,8 @@ from tests.invariants import objects
 from tests.invariants.log import Version
 from tests.invariants.objects import Node, Pod, Record, Set, Slot
 
+CALM_SECONDS = 1.5
+"""How old a node's labels must be at a commit for the group to be held to them: watches take their time."""
 T = TypeVar("T", Pod, Node, Record, Set)
 
 
@@ -50,6 +52,8 @@ class State:
         """By UID."""
         self.committed: dict[tuple[str, str], str] = {}
         """The group whose record was the first to commit a pod, by pod key and UID; kept after the pod is gone."""
+        self._committed_at: dict[tuple[str, str], float] = {}
+        self._relabelled_at: dict[str, float] = {}
         self._on: defaultdict[str, dict[str, Pod]] = defaultdict(dict)
         self._members: defaultdict[str, dict[str, Pod]] = defaultdict(dict)
         self._slots: defaultdict[str, dict[tuple[str, str], Slot]] = defaultdict(dict)
@@ -63,6 +67,7 @@ class State:
             case "GroupPlacement":
                 return self._apply_record(version)
             case "Node":
+                self._note_labels(version)
                 _keep(self.nodes, version.key, None if version.deleted else objects.node_of(version.body))
                 self._domains.clear()
             case "LeaderWorkerSet":
@@ -84,6 +89,19 @@ class State:
 
     def members(self, group: str) -> list[Pod]:
         return list(self._members[group].values())
+
+    def is_settled(self, pod: Pod) -> bool:
+        """Whether the labels of a pod's node have been what they are since well before the pod was committed: a node
+        that is moved to another rack under a group is no fault of whoever placed it."""
+        if pod.node not in self.nodes:
+            return False
+        relabelled = self._relabelled_at.get(pod.node)
+        return relabelled is None or self._committed_at.get((pod.key, pod.uid), 0.0) >= relabelled + CALM_SECONDS
+
+    def _note_labels(self, version: Version) -> None:
+        before = self.nodes.get(version.key)
+        if before is not None and not version.deleted and before.labels != objects.node_of(version.body).labels:
+            self._relabelled_at[version.key] = version.t
 
     def domain(self, key: str, value: str) -> list[str]:
         """The nodes whose label `key` has that value, sorted."""
@@ -131,6 +149,7 @@ class State:
         if new and new.state in ("Committed", "Bound"):
             for pod, uid in new.committed.items():
                 self.committed.setdefault((pod, uid), new.key)
+                self._committed_at.setdefault((pod, uid), version.t)
         _keep(self.records, version.key, new)
         return RecordStep(old, new)
 

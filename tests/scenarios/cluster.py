@@ -21,14 +21,16 @@ Condition: TypeAlias = "Callable[[Cluster], str]"
 PODS, NODES, EVENTS = "pods", "nodes", "events.k8s.io/v1/events"
 SETS = "leaderworkerset.x-k8s.io/v1/leaderworkersets"
 BUDGETS = "policy/v1/poddisruptionbudgets"
+STATEFUL_SETS = "apps/v1/statefulsets"
 RECORDS = "lws-sched.io/v1alpha1/groupplacements"
+EXTENDER, CONTROLLER, SCHEDULER = "extender", "controller", "scheduler"
 SET_NAME = "leaderworkerset.sigs.k8s.io/name"
 GROUP_INDEX = "leaderworkerset.sigs.k8s.io/group-index"
 WITHIN = 60.0
 
 
 class Denied(Exception):
-    """The API server refused to store an object; the message is what the user reads."""
+    """The API server refused a user's request; the message is what the user reads."""
 
 
 class Cluster(ABC):
@@ -63,7 +65,8 @@ class Cluster(ABC):
         """JSON merge patch."""
 
     @abstractmethod
-    def delete(self, resource: str, name: str) -> None: ...
+    def delete(self, resource: str, name: str, *, force: bool = False) -> None:
+        """With `force` it goes at once, its kubelet unasked."""
 
     @abstractmethod
     def eventually(self, condition: Condition, within: float = WITHIN) -> None:
@@ -81,12 +84,45 @@ class Cluster(ABC):
     def watched(self) -> Iterable[Body]:
         """The watch log up to now, in the format of `tests.invariants.log`."""
 
-    @abstractmethod
-    def crash_extender(self) -> None:
-        """Kill the extender's process without warning."""
+    # --- faults ------------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def start_extender(self) -> None: ...
+    def crash(self, component: str) -> None:
+        """Kill a component's process without warning; of two extenders the one that leads. Nothing if it is down."""
+
+    @abstractmethod
+    def start(self, component: str) -> None:
+        """Start a component that was killed. Nothing if it is up."""
+
+    @abstractmethod
+    def freeze(self, component: str) -> None:
+        """Stop it (SIGSTOP), with its connections open."""
+
+    @abstractmethod
+    def thaw(self, component: str) -> None:
+        """Let all that was frozen of it go on; it may still believe that it leads."""
+
+    @abstractmethod
+    def restart_api_server(self, seconds: float) -> None:
+        """It is away for so long, and afterwards knows no event from before."""
+
+    @abstractmethod
+    def set_readiness(self, node: str, *, ready: bool) -> None:
+        """Whether anything is heard of the node's kubelet."""
+
+    @abstractmethod
+    def end_pod(self, name: str) -> None:
+        """A bound pod ends for good: phase Failed."""
+
+    @abstractmethod
+    def limit_pods(self, limit: int | None) -> None:
+        """A ResourceQuota on the pods of the namespace; None takes it away."""
+
+    def crash_extender(self) -> None:
+        self.crash(EXTENDER)
+
+    def start_extender(self) -> None:
+        self.start(EXTENDER)
 
     @abstractmethod
     def has_priority_class(self, value: int, *, never_preempts: bool = False) -> str:

@@ -71,14 +71,25 @@ class LeaderWorkerSet:
         limits = {"maxSurge": surge, "maxUnavailable": unavailable}
         return self._with_spec(rolloutStrategy={"type": "RollingUpdate", "rollingUpdateConfiguration": limits})
 
-    def restart_policy(self, policy: str) -> Self:
+    def asking_also(self, **requests: str) -> Self:
+        """More that each member asks for, beside what it does."""
         changed = copy.deepcopy(self.body)
-        changed["spec"]["leaderWorkerTemplate"]["restartPolicy"] = policy
+        for name in ("leaderTemplate", "workerTemplate"):
+            template = changed["spec"]["leaderWorkerTemplate"].get(name)
+            if template is not None:
+                container = template["spec"]["containers"][0]
+                both = {**container["resources"]["requests"], **requests}
+                container["resources"] = {"requests": both, "limits": both}
         return type(self)(changed)
 
     def gated_by(self, gate: str) -> Self:
         """Every pod carries a scheduling gate of somebody else's."""
         return self._with_templates(schedulingGates=[{"name": gate}])
+
+    def restart_policy(self, policy: str) -> Self:
+        changed = copy.deepcopy(self.body)
+        changed["spec"]["leaderWorkerTemplate"]["restartPolicy"] = policy
+        return type(self)(changed)
 
     def labelled(self, key: str, value: str) -> Self:
         changed = copy.deepcopy(self.body)

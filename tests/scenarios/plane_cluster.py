@@ -13,17 +13,33 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.controlplane.client import ApiError, path_of
-from tests.controlplane.nodes import create_nodes
+from tests.controlplane.nodes import create_nodes, set_readiness
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.wait import wait_until
 from tests.invariants.log import read
-from tests.scenarios.cluster import NODES, PODS, RECORDS, SETS, WITHIN, Body, Cluster, Condition, Denied
+from tests.scenarios.cluster import (
+    CONTROLLER,
+    EXTENDER,
+    NODES,
+    PODS,
+    RECORDS,
+    SCHEDULER,
+    SETS,
+    WITHIN,
+    Body,
+    Cluster,
+    Condition,
+    Denied,
+)
 from tests.scenarios.manifests import NEVER
-from tests.system.product import EXTENDER, LwsSched
+from tests.system import product as system
+from tests.system.product import LwsSched
 
 POLL_SECONDS = 0.2
 THREADS = 16
 REFUSALS = (400, 403, 422)
+QUOTAS, QUOTA = "resourcequotas", "pods"
+PROCESSES = {EXTENDER: system.EXTENDER, CONTROLLER: system.CONTROLLER, SCHEDULER: "scheduler"}
 
 
 class PlaneCluster(Cluster):
@@ -87,8 +103,9 @@ class PlaneCluster(Cluster):
     def merge(self, resource: str, name: str, change: Body) -> None:
         self._client.patch(self._path(resource, name), change)
 
-    def delete(self, resource: str, name: str) -> None:
-        self._client.delete(self._path(resource, name), {"propagationPolicy": "Background"})
+    def delete(self, resource: str, name: str, *, force: bool = False) -> None:
+        options: Body = {"propagationPolicy": "Background", **({"gracePeriodSeconds": 0} if force else {})}
+        self._client.delete(self._path(resource, name), options)
 
     def eventually(self, condition: Condition, within: float = WITHIN) -> None:
         deadline = time.monotonic() + within
@@ -122,13 +139,48 @@ class PlaneCluster(Cluster):
         self._client.create(path_of("scheduling.k8s.io/v1/priorityclasses"), body)
         return name
 
-    def crash_extender(self) -> None:
-        self.faults.append(self.now())
-        self._plane.kill_component(EXTENDER)
+    def process(self, component: str) -> str:
+        """The name under which the control plane knows it."""
+        return PROCESSES[component]
 
-    def start_extender(self) -> None:
-        self._plane.start_component(EXTENDER)
+    def crash(self, component: str) -> None:
         self.faults.append(self.now())
+        self._plane.kill_component(self.process(component))
+
+    def start(self, component: str) -> None:
+        if not self._plane.component(self.process(component)).alive:
+            self._plane.start_component(self.process(component))
+        self.faults.append(self.now())
+
+    def freeze(self, component: str) -> None:
+        self.faults.append(self.now())
+        self._plane.component(self.process(component)).pause()
+
+    def thaw(self, component: str) -> None:
+        self._plane.component(self.process(component)).resume()
+        self.faults.append(self.now())
+
+    def restart_api_server(self, seconds: float) -> None:
+        self.faults.append(self.now())
+        self._plane.kill_component("apiserver")
+        time.sleep(seconds)
+        self._plane.start_component("apiserver")
+        self.faults.append(self.now())
+
+    def set_readiness(self, node: str, *, ready: bool) -> None:
+        self.faults.append(self.now())
+        set_readiness(self._plane, node, "True" if ready else "Unknown")
+
+    def end_pod(self, name: str) -> None:
+        self.faults.append(self.now())
+        self._client.patch(self._path(PODS, name) + "/status", {"status": {"phase": "Failed"}})
+
+    def limit_pods(self, limit: int | None) -> None:
+        self.faults.append(self.now())
+        if self.find(QUOTAS, QUOTA) is not None:
+            self.delete(QUOTAS, QUOTA)
+        if limit is not None:
+            self.create(QUOTAS, {"metadata": {"name": QUOTA}, "spec": {"hard": {"pods": str(limit)}}})
 
     def _path(self, resource: str, name: str | None = None) -> str:
         return path_of(resource, None if resource == NODES else self.namespace, name)

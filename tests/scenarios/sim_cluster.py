@@ -5,8 +5,8 @@ Time is simulated: a limit of 60 seconds costs none of them where nothing happen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import yaml
 
@@ -16,15 +16,26 @@ from lws_sched.api.meta import Kind
 from lws_sched.api.placement import GROUP_PLACEMENT
 from lws_sched.controller import app as controller
 from lws_sched.extender import app as extender
-from lws_sched.kube.errors import Forbidden, Invalid, NotFound
+from lws_sched.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound, Unavailable
+from lws_sched.kube.port import Runtime
+from lws_sched.sim.loop import Latencies
 from lws_sched.sim.scheduler import PROFILES
+from lws_sched.sim.store import Event
 from lws_sched.sim.world import NotReached, World
-from tests.scenarios.cluster import SETS, WITHIN, Body, Cluster, Condition, Denied
+from tests.controlplane.nodes import RACK_LABEL
+from tests.invariants.check import Report, check
+from tests.scenarios.cluster import CONTROLLER, EXTENDER, SCHEDULER, SETS, WITHIN, Body, Cluster, Condition, Denied
 from tests.scenarios.conditions import nothing_is_left_of
 from tests.scenarios.manifests import NEVER
 from tests.system.product import SCHEDULER_CONFIG
 
-CONTROLLER, EXTENDER = "controller", "extender"
+R = TypeVar("R")
+REPLICA = "extender-b"
+"""The extender's second replica. It holds the same lease as the first, one after the other."""
+BELIEF_SECONDS = 0.3
+"""How long a process that overslept the loss of its lease may still write. On a real clock this is the time between a
+look at the clock and the write after it; here it is long, on purpose."""
+CUT_SHARE = 0.6
 NO_WAITING = extender.Options(patience=0)
 """One thread: nothing else can run while a hook waits."""
 KINDS: dict[str, Kind[Any]] = {
@@ -35,15 +46,21 @@ KINDS: dict[str, Kind[Any]] = {
 
 class SimCluster(Cluster):
     def __init__(
-        self, seed: int, *, profiles: tuple[str, ...] = PROFILES, options: extender.Options = NO_WAITING
+        self,
+        seed: int,
+        *,
+        profiles: tuple[str, ...] = PROFILES,
+        options: extender.Options = NO_WAITING,
+        latencies: Latencies | None = None,
     ) -> None:
         """`profiles` are those of the kube-scheduler that asks the extender."""
         super().__init__()
         self.namespace = "scenario"
-        self.world = World(seed=seed, profiles=profiles)
+        self.world = World(seed=seed, latencies=latencies, profiles=profiles)
+        self._options = options
         self.world.start(CONTROLLER, lambda runtime: controller.build(runtime, controller.Options()))
-        self.world.start(EXTENDER, lambda runtime: extender.build(runtime, options))
-        self.world.connect_extender(EXTENDER, managed_resources())
+        self.world.start(EXTENDER, self._build)
+        self._link = self.world.connect_extender(EXTENDER, managed_resources())
         self.world.settle()
 
     def close(self) -> None:
@@ -55,10 +72,7 @@ class SimCluster(Cluster):
             self.eventually(nothing_is_left_of(name))
 
     def create(self, resource: str, body: Body) -> Body:
-        try:
-            return self.world.server.create(KINDS[resource], self._placed(resource, body)).body
-        except (Invalid, Forbidden) as refused:
-            raise Denied(str(refused)) from None
+        return _asked(lambda: self.world.server.create(KINDS[resource], self._placed(resource, body))).body
 
     def create_nodes(self, nodes: Sequence[Body]) -> None:
         self.world.create_nodes(nodes)
@@ -73,10 +87,11 @@ class SimCluster(Cluster):
         return [each.body for each in self.world.server.list(KINDS[resource], self._namespace(resource))]
 
     def merge(self, resource: str, name: str, change: Body) -> None:
-        self.world.server.merge(KINDS[resource], self._namespace(resource), name, change)
+        _asked(lambda: self.world.server.merge(KINDS[resource], self._namespace(resource), name, change))
 
-    def delete(self, resource: str, name: str) -> None:
-        self.world.server.delete(KINDS[resource], self._namespace(resource), name)
+    def delete(self, resource: str, name: str, *, force: bool = False) -> None:
+        grace = 0 if force else None
+        _asked(lambda: self.world.server.delete(KINDS[resource], self._namespace(resource), name, grace_seconds=grace))
 
     def eventually(self, condition: Condition, within: float = WITHIN) -> None:
         try:
@@ -102,13 +117,86 @@ class SimCluster(Cluster):
         self.world.server.priority_classes[name] = value
         return name
 
-    def crash_extender(self) -> None:
-        self.faults.append(self.now())
-        self.world.crash(EXTENDER)
+    def judge(self) -> Report:
+        return check(self.watched(), faults=[*self.faults, *self.world.faults_at], levels={"rack": RACK_LABEL})
 
-    def start_extender(self) -> None:
-        self.world.restart(EXTENDER)
+    def crash(self, component: str) -> None:
         self.faults.append(self.now())
+        if component == SCHEDULER:
+            self.world.scheduler.kill()
+        elif self.world.is_up(found := self._leading(component)):
+            self.world.crash(found)
+
+    def start(self, component: str) -> None:
+        self.faults.append(self.now())
+        if component == SCHEDULER:
+            if not self.world.scheduler.is_running:
+                self.world.scheduler.start()
+        elif not self.world.is_up(found := self._leading(component)):
+            self.world.restart(found)
+
+    def freeze(self, component: str) -> None:
+        self.faults.append(self.now())
+        self.world.freeze(self._leading(component))
+
+    def thaw(self, component: str) -> None:
+        self.faults.append(self.now())
+        for each in (component, REPLICA) if component == EXTENDER else (component,):
+            if self.world.is_up(each) and self.world.is_frozen(each):
+                self.world.thaw(each, belief_seconds=BELIEF_SECONDS)
+
+    def take_over(self) -> None:
+        self.faults.append(self.now())
+        other = EXTENDER if self._leading(EXTENDER) == REPLICA else REPLICA
+        if not self.world.is_known(other):
+            self.world.start(other, self._build, lease=EXTENDER)
+        elif not self.world.is_up(other):
+            self.world.restart(other)
+
+    def restart_api_server(self, seconds: float) -> None:
+        self.faults.append(self.now())
+        self.world.restart_api_server(seconds)
+
+    def cut_bind_calls(self) -> None:
+        self.faults.append(self.now())
+        self._link.cut(CUT_SHARE)
+
+    def crash_at_binding(self, number: int) -> None:
+        """Kill the extender when so many more pods have been bound."""
+        bound: set[str] = set()
+
+        def observe(event: Event) -> None:
+            is_news = event.kind == POD.kind and event.old is not None and not event.old.body["spec"].get("nodeName")
+            if is_news and event.body["spec"].get("nodeName"):
+                bound.add(event.version.uid)
+                if len(bound) == number:
+                    self.crash(EXTENDER)
+
+        self.world.server.store.listeners.append(observe)
+
+    def set_readiness(self, node: str, *, ready: bool) -> None:
+        self.faults.append(self.now())
+        self.world.nodes.set_ready(node, "True" if ready else "Unknown")
+
+    def end_pod(self, name: str) -> None:
+        self.faults.append(self.now())
+        self.world.kubelets.fail_pod(self.namespace, name)
+
+    def limit_pods(self, limit: int | None) -> None:
+        self.faults.append(self.now())
+        if limit is None:
+            self.world.server.pod_quota.pop(self.namespace, None)
+        else:
+            self.world.server.pod_quota[self.namespace] = limit
+
+    def _build(self, runtime: Runtime) -> extender.App:
+        return extender.build(runtime, self._options)
+
+    def _leading(self, component: str) -> str:
+        """The component, or of the extender's replicas the one that holds the lease."""
+        if component == EXTENDER and self.world.is_known(REPLICA) and self.world.holds_lease(REPLICA):
+            return REPLICA
+        return component
 
     def _namespace(self, resource: str) -> str:
         return self.namespace if KINDS[resource].namespaced else ""
@@ -116,6 +204,13 @@ class SimCluster(Cluster):
     def _placed(self, resource: str, body: Body) -> Body:
         namespace = self._namespace(resource)
         return {**body, "metadata": {**body["metadata"], **({"namespace": namespace} if namespace else {})}}
+
+
+def _asked(request: Callable[[], R]) -> R:
+    try:
+        return request()
+    except (Invalid, Forbidden, AlreadyExists, NotFound, Unavailable) as refused:
+        raise Denied(str(refused)) from None
 
 
 def managed_resources() -> list[str]:

@@ -1,0 +1,148 @@
+"""A drill's cluster on the real control plane: two replicas of the extender, and every connection breakable.
+
+kube-scheduler and the API server reach the extender through relays, as through Services: the verbs go to the replica
+that holds the Lease, the webhook to any that runs. The extenders reach the API server through a proxy that sees
+bindings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import urllib3
+import yaml
+
+from tests.controlplane.client import ApiError, path_of
+from tests.controlplane.plane import ControlPlane
+from tests.controlplane.ports import LOCALHOST, free_ports
+from tests.controlplane.wait import wait_until
+from tests.drills.relay import BindingProxy, Relay
+from tests.drills.sabotage import Breakable
+from tests.scenarios.cluster import EXTENDER
+from tests.scenarios.plane_cluster import PlaneCluster
+from tests.system import product
+from tests.system.product import LwsSched
+
+REPLICAS = (product.EXTENDER, f"{product.EXTENDER}-b")
+LEASE = path_of("coordination.k8s.io/v1/leases", "lws-system", "lws-extender.lws-sched.io")
+TERMS = {"lease-duration": "4s", "renew-deadline": "3s", "retry-period": "1s"}
+
+
+class DrillSystem(LwsSched):
+    """The product, with relays in its connections and a second extender that waits for the Lease."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        super().__init__(plane)
+        self._verbs = dict(zip(REPLICAS, free_ports(2), strict=True))
+        self._hooks = dict(zip(REPLICAS, free_ports(2), strict=True))
+        self.metrics_ports |= dict(zip(REPLICAS, free_ports(2), strict=True))
+        self._holder = ""
+        self.to_verbs = Relay(lambda: self._verbs.get(self.leader()))
+        self.to_hooks = Relay(self._any_hook)
+        keys = plane.serving_keys
+        self.bindings = BindingProxy(plane.port("apiserver"), keys.cert, keys.key, keys.ca)
+
+    @property
+    def verbs_url(self) -> str:
+        return f"http://{LOCALHOST}:{self.to_verbs.port}"
+
+    def leader(self) -> str:
+        """The replica that the Lease names; the last one known while the API server is away."""
+        with contextlib.suppress(ApiError, urllib3.exceptions.HTTPError, OSError):
+            self._holder = self.plane.client.get(LEASE)["spec"].get("holderIdentity") or ""
+        return self._holder
+
+    def start_extender(self) -> None:
+        self._credentials().write_text(yaml.safe_dump(self._through_proxy()))
+        self._start_replica(REPLICAS[0])
+
+    def start_standby(self) -> None:
+        """Start the replica that does not lead, if it does not run."""
+        standby = REPLICAS[0] if self.leader() == REPLICAS[1] else REPLICAS[1]
+        try:
+            process = self.plane.component(standby)
+        except KeyError:
+            self._start_replica(standby)
+            return
+        if not process.alive:
+            self.plane.start_component(standby)
+
+    def close(self) -> None:
+        for each in (self.to_verbs, self.to_hooks, self.bindings):
+            each.close()
+
+    def _start_replica(self, name: str) -> None:
+        more = ["--bind-address", f"{LOCALHOST}:{self._verbs[name]}", "--kubeconfig", str(self._credentials())]
+        more += ["--webhook-url", f"https://{LOCALHOST}:{self.to_hooks.port}"]
+        more += [f"--leader-elect-{term}={seconds}" for term, seconds in TERMS.items()]
+        self._spawn(name, "extender", self._hooks[name], *more)
+
+    def _any_hook(self) -> int | None:
+        running = [name for name in (self.leader(), *REPLICAS) if name in REPLICAS and self._runs(name)]
+        return self._hooks[running[0]] if running else None
+
+    def _runs(self, name: str) -> bool:
+        try:
+            return self.plane.component(name).alive
+        except KeyError:
+            return False
+
+    def _credentials(self) -> Path:
+        return self.plane.workdir / "extender.kubeconfig"
+
+    def _through_proxy(self) -> dict[str, object]:
+        config: dict[str, object] = yaml.safe_load(self.plane.kubeconfig.read_text())
+        text = yaml.safe_dump(config).replace(self.plane.url, f"https://{LOCALHOST}:{self.bindings.port}")
+        return dict(yaml.safe_load(text))
+
+
+class RealCluster(PlaneCluster, Breakable):
+    """One drill's namespace on a `DrillSystem`."""
+
+    def __init__(self, system: DrillSystem, number: int, folder: Path) -> None:
+        super().__init__(system, number, folder)
+        self._system = system
+        self._frozen: set[str] = set()
+
+    def process(self, component: str) -> str:
+        return self._system.leader() if component == EXTENDER else super().process(component)
+
+    def freeze(self, component: str) -> None:
+        self._frozen.add(self.process(component))
+        super().freeze(component)
+
+    def thaw(self, component: str) -> None:
+        for name in self._frozen:
+            self._plane.component(name).resume()
+        self._frozen.clear()
+        self.faults.append(self.now())
+
+    def take_over(self) -> None:
+        self.faults.append(self.now())
+        before = self._system.leader()
+        self._system.start_standby()
+        wait_until(lambda: self._system.leader() not in ("", before), "another extender leads", 30)
+        self.faults.append(self.now())
+
+    def cut_bind_calls(self) -> None:
+        self.faults.append(self.now())
+        self._system.to_verbs.cut()
+
+    def crash_at_binding(self, number: int) -> None:
+        def at_binding(count: int) -> bool:
+            if count == number:
+                self.crash(EXTENDER)
+            return True
+
+        self._system.bindings.watch(at_binding)
+
+    def lose_the_answer_of_binding(self, number: int) -> None:
+        """The API server binds, and the extender never hears of it."""
+        self._system.bindings.watch(lambda count: count != number)
+
+    def restart_etcd(self) -> None:
+        self.faults.append(self.now())
+        self._plane.kill_component("etcd")
+        self._plane.start_component("etcd")
+        self.faults.append(self.now())

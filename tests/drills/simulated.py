@@ -1,0 +1,123 @@
+"""One simulated drill: a world, its faults and its end, all drawn from one seed.
+
+Beside what `sabotage` does, the components' writes crash them, are refused, or take effect though they seem to fail,
+and their watches are late, stutter and break; that ends with the last fault. The cluster then has RECOVERY_SECONDS.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from lws_sched.sim.faults import NONE, Crash, Faults, Refusal
+from lws_sched.sim.loop import Latencies
+from tests.drills import outcome, workload
+from tests.drills.sabotage import Breakable, Saboteur
+from tests.invariants.check import Violation
+from tests.scenarios.cluster import CONTROLLER, EXTENDER
+from tests.scenarios.sim_cluster import REPLICA, SimCluster
+
+RECOVERY_SECONDS = 30.0
+LOOK_SECONDS = 1.0
+FAULTY_WRITES = 60
+"""A fault of a write hits one of the first so many."""
+LATENCIES = Latencies(orphaned_pod=2.0)
+"""Pods of deleted nodes go after seconds, not a minute: a drill is about what follows."""
+
+
+@dataclass(frozen=True)
+class Result:
+    seed: int
+    violations: tuple[Violation, ...]
+    partial: tuple[str, ...]
+    idle: tuple[str, ...]
+    recovery: float
+    """Seconds from the last fault until every group was, and stayed, whole or unbound."""
+    stages: int
+    """How many were committed."""
+    story: tuple[tuple[float, str], ...]
+
+    @property
+    def is_good(self) -> bool:
+        return not (self.violations or self.partial or self.idle)
+
+    def problems(self) -> list[str]:
+        return [
+            *map(str, self.violations),
+            *(f"partial: {each}" for each in self.partial),
+            *(f"idle: {each}" for each in self.idle),
+        ]
+
+
+def run(seed: int) -> Result:
+    return Drill(seed).perform()
+
+
+class Drill(SimCluster, Breakable):
+    """A simulated cluster, and what is done to it."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed, latencies=LATENCIES)
+        self._seed = seed
+        self._rng = Random(f"drill {seed}")
+        self._saboteur = Saboteur(self, self._rng, workload.draw_racks(self._rng))
+
+    def perform(self) -> Result:
+        for component in (EXTENDER, CONTROLLER):
+            self.world.give_faults(component, _draw_faults(self._rng))
+        self._saboteur.begin()
+        for _ in range(self._rng.randint(2, 6)):
+            self.world.run(limit_seconds=_pause(self._rng))
+            self._saboteur.act()
+        self.world.run(limit_seconds=_pause(self._rng))
+        self._heal()
+        recovery = self._recover()
+        picture = outcome.Picture.of(self)
+        report = self.judge()
+        return Result(
+            seed=self._seed,
+            violations=report.violations,
+            partial=tuple(outcome.partial(picture)),
+            idle=tuple(outcome.idle(picture)),
+            recovery=recovery,
+            stages=report.stages,
+            story=tuple(self._saboteur.story),
+        )
+
+    def _heal(self) -> None:
+        for component in (EXTENDER, REPLICA, CONTROLLER):
+            if self.world.is_known(component):
+                self.world.give_faults(component, NONE)
+        self._saboteur.heal()
+
+    def _recover(self) -> float:
+        """Let the cluster come to rest; the seconds until it did."""
+        start, unwell_until, looked_at = self.now(), 0.0, -1
+        while self.now() - start < RECOVERY_SECONDS:
+            self.world.run(limit_seconds=LOOK_SECONDS)
+            self._saboteur.lift_foreign_gates()
+            if self.world.server.store.rv != looked_at:
+                looked_at, unwell = self.world.server.store.rv, bool(outcome.partial(outcome.Picture.of(self)))
+            if unwell:
+                unwell_until = self.now() - start
+        return unwell_until
+
+
+def _pause(rng: Random) -> float:
+    """Seconds; mostly so few that the next thing happens amid what the last one caused."""
+    return rng.random() * rng.choice((0.05, 0.3, 1.0, 4.0, 15.0))
+
+
+def _draw_faults(rng: Random) -> Faults:
+    crashes = tuple(
+        Crash(rng.randint(1, FAULTY_WRITES), after=rng.random() < 0.5, restart_after=rng.choice((0.1, 1.0, 5.0)))
+        for _ in range(rng.choice((0, 0, 1, 2)))
+    )
+    refusals = tuple(
+        Refusal(rng.randint(1, FAULTY_WRITES), unavailable=rng.random() < 0.6, took_effect=rng.random() < 0.4)
+        for _ in range(rng.choice((0, 1, 4)))
+    )
+    if rng.random() < 0.6:
+        return Faults(crashes, refusals)
+    late, late_seconds = rng.choice((0.05, 0.3)), rng.choice((0.1, 1.0))
+    return Faults(crashes, refusals, late=late, late_seconds=late_seconds, doubled=0.1, dropped=0.02)
