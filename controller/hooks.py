@@ -72,7 +72,7 @@ def validate_set(request: Request) -> Verdict:
     except msgspec.ValidationError as error:
         return denied(f"the LeaderWorkerSet cannot be read: {error}")
     errors = validation.created(lws) if old is None else validation.updated(old, lws)
-    return denied(validation.message(errors)) if errors else ALLOWED
+    return denied(validation.message(errors)) if errors else Verdict(warnings=validation.warnings(lws))
 
 
 def _read(lws: JsonObject) -> LeaderWorkerSet:

@@ -30,6 +30,8 @@ class Verdict:
     allowed: bool = True
     message: str = ""
     patch: tuple[Mapping[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+    """Shown to the user by kubectl; what was asked for is done all the same."""
 
 
 ALLOWED = Verdict()

@@ -99,10 +99,13 @@ def _without_nulls(obj: JsonObject) -> JsonObject:
 def _response(verdict: Verdict) -> dict[str, Any]:
     if not verdict.allowed:
         return _refusal(403, "Forbidden", verdict.message)
-    if not verdict.patch:
-        return {"allowed": True}
-    patch = base64.b64encode(_ENCODER.encode(verdict.patch)).decode()
-    return {"allowed": True, "patchType": "JSONPatch", "patch": patch}
+    response: dict[str, Any] = {"allowed": True}
+    if verdict.warnings:
+        response["warnings"] = verdict.warnings
+    if verdict.patch:
+        patch = base64.b64encode(_ENCODER.encode(verdict.patch)).decode()
+        response |= {"patchType": "JSONPatch", "patch": patch}
+    return response
 
 
 def _refusal(code: int, reason: str, message: str) -> dict[str, Any]:

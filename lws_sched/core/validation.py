@@ -32,6 +32,10 @@ _PERCENT_TEXT = (
     "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for "
     "validation is '[0-9]+%')"
 )
+_LONGEST_LABEL = 63
+_REVISION_SUFFIX = 11
+"""A dash and up to ten characters: what the StatefulSet controller appends to a StatefulSet's name in the
+`controller-revision-hash` label of its pods."""
 _LABEL_NAME = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 _LABEL_PREFIX = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 
@@ -66,6 +70,22 @@ def message(errors: tuple[FieldError, ...]) -> str:
     """All errors in one text, as an API server joins them."""
     texts = list(dict.fromkeys(str(error) for error in errors))
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+
+
+def warnings(lws: LeaderWorkerSet) -> tuple[str, ...]:
+    """What is allowed and will hardly work: names that leave the StatefulSet controller no room for its pods' labels,
+    so that it creates no pods. The API's own rule ends at 63 characters."""
+    name, size = lws.metadata.name, lws.spec.leader_worker_template.size
+    index = f"-{max(lws.spec.replicas - 1, 0)}" if size > 1 else ""
+    most = _LONGEST_LABEL - _REVISION_SUFFIX - len(index)
+    if len(name) <= most:
+        return ()
+    who = "workers" if index else "leaders"
+    return (
+        f"metadata.name: {name} has {len(name)} characters: the StatefulSet controller may be unable to create its "
+        f"{who}, as their controller-revision-hash label would exceed {_LONGEST_LABEL}; "
+        f"use at most {most} for {lws.spec.replicas} groups",
+    )
 
 
 def _errors(lws: LeaderWorkerSet) -> Iterator[FieldError]:

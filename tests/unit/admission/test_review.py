@@ -80,6 +80,11 @@ def test_an_allowed_request_has_no_patch() -> None:
     assert response(lambda _: ALLOWED, body()) == {"allowed": True}
 
 
+def test_warnings_go_to_the_user_and_nothing_is_refused() -> None:
+    verdict = Verdict(warnings=("metadata.name: this is long",))
+    assert response(lambda _: verdict, body()) == {"allowed": True, "warnings": ["metadata.name: this is long"]}
+
+
 def test_a_patch_applied_to_the_object_gives_what_the_hook_made_of_it() -> None:
     wanted = {"metadata": {"name": "a-0", "labels": {"a/b": "c"}}, "spec": {**POD_OBJECT["spec"], "nodeName": "n1"}}
 

@@ -9,7 +9,7 @@ import pytest
 
 from lws_sched.api import names
 from lws_sched.api.lws import LeaderWorkerSet
-from lws_sched.core.validation import created, message, updated
+from lws_sched.core.validation import created, message, updated, warnings
 from tests.unit.core.samples import rolling, sample
 
 ROLLING = "spec.rolloutStrategy.rollingUpdateConfiguration"
@@ -147,6 +147,21 @@ def test_the_same_claim_in_other_words_is_no_change() -> None:
 def test_all_else_may_change() -> None:
     new = sample(replicas=3, template={"size": 3}, networkConfig={"subdomainPolicy": "UniquePerReplica"})
     assert updated(sample(), new) == ()
+
+
+@pytest.mark.parametrize(("replicas", "size", "most"), [(2, 4, 50), (10, 4, 50), (11, 4, 49), (11, 1, 52), (0, 4, 50)])
+def test_a_name_that_leaves_no_room_for_the_pods_labels_is_allowed_with_a_warning(
+    replicas: int, size: int, most: int
+) -> None:
+    def named(length: int) -> LeaderWorkerSet:
+        lws = sample(replicas=replicas, template={"size": size})
+        return msgspec.structs.replace(lws, metadata=msgspec.structs.replace(lws.metadata, name="n" * length))
+
+    assert warnings(named(most)) == ()
+    assert created(named(most + 1)) == ()
+    (warning,) = warnings(named(most + 1))
+    assert f"has {most + 1} characters" in warning
+    assert warning.endswith(f"use at most {most} for {replicas} groups")
 
 
 def test_several_errors_are_one_list() -> None:
