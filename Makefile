@@ -6,12 +6,12 @@ NODES ?= 1000
 HOSTS_PER_RACK ?= 16
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test controlplane unit plane check cluster drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind clean
+.PHONY: demo test controlplane unit plane check cluster drills-short drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/lws-sched demo
 
-test: controlplane check unit plane
+test: controlplane check unit drills-short plane
 
 # First, so that a missing Go is said at once.
 controlplane: $(VENV)/.dev
@@ -19,7 +19,11 @@ controlplane: $(VENV)/.dev
 
 # Without a cluster: pure code, and the whole system on the simulated one.
 unit: $(VENV)/.dev
-	@$(BIN)/pytest -m "not plane" --numprocesses 2 --dist worksteal --quiet
+	@$(BIN)/pytest -m "not plane and not drill" --numprocesses 2 --dist worksteal --quiet
+
+# Three hundred seeded schedules of random faults on the simulated cluster.
+drills-short: $(VENV)/.dev
+	@$(BIN)/pytest -m drill --numprocesses 2 --dist worksteal --quiet
 
 # On the real control plane, built from Go modules on first use.
 plane: controlplane

@@ -14,6 +14,9 @@ from lws_sched.api.quantity import amounts
 from lws_sched.placement import NodeState, Taint, Tenant
 from lws_sched.placement.request import NO_SUBGROUP, subgroup_of
 
+STATE_TAINTS = tuple(f"node.kubernetes.io/{state}" for state in ("unschedulable", "not-ready", "unreachable"))
+"""What the node-lifecycle controller puts on nodes that are cordoned or not Ready."""
+
 
 @dataclass(frozen=True)
 class Held:
@@ -76,8 +79,10 @@ def tenant_of(pod: Pod) -> Tenant | None:
 
 def node_state(node: Node) -> NodeState:
     """The node as placement sees it; a NotReady, cordoned or leaving node takes no new pods. Our own taint keeps no
-    member away."""
+    member away, and the taints that repeat such a state are left out: what would help is an uncordon, no toleration."""
     ready = any(each.type == "Ready" and each.status == "True" for each in node.status.conditions)
+    schedulable = ready and not node.spec.unschedulable and not node.metadata.deletion_timestamp
+    ignored = {names.RESERVED_TAINT} if schedulable else {names.RESERVED_TAINT, *STATE_TAINTS}
     return NodeState(
         name=node.metadata.name,
         labels=node.metadata.labels,
@@ -85,9 +90,9 @@ def node_state(node: Node) -> NodeState:
         taints=tuple(
             Taint(key=each.key, value=each.value, effect=each.effect)
             for each in node.spec.taints
-            if each.key != names.RESERVED_TAINT
+            if each.key not in ignored
         ),
-        schedulable=ready and not node.spec.unschedulable and not node.metadata.deletion_timestamp,
+        schedulable=schedulable,
     )
 
 

@@ -14,9 +14,10 @@ from typing import Any
 
 from lws_sched.sim.node_cache import NodeCache, NodeState
 from lws_sched.sim.objects import Labels, requirement_holds
+from lws_sched.sim.pod_rules import UNSCHEDULABLE
 from lws_sched.sim.pod_view import PodTerm, PodView
 
-UNSCHEDULABLE_TAINT = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+UNSCHEDULABLE_TAINT = {"key": UNSCHEDULABLE, "effect": "NoSchedule"}
 AFFINITY_REASON = "node(s) didn't match Pod's node affinity/selector"
 
 

@@ -1,8 +1,8 @@
 """What happens to a lost node and its pods: taints, unready pods, eviction, and clearing up after a deleted node.
 
-A node that is not Ready is tainted (`not-ready`, or `unreachable` where nothing is known of it), its pods are marked
-unready at once and deleted when their toleration ends; without a kubelet they stay, terminating, until the node is back
-or deleted. Pods of a deleted node are removed after a while.
+A cordoned node is tainted (`unschedulable`). A node that is not Ready is tainted too (`not-ready`, or `unreachable`
+where nothing is known of it), its pods are marked unready at once and deleted when their toleration ends; without a
+kubelet they stay, terminating, until the node is back or deleted. Pods of a deleted node are removed after a while.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from lws_sched.sim.api_server import ApiServer
 from lws_sched.sim.loop import Loop
 from lws_sched.sim.objects import Json, condition, is_ready, is_terminating, key_of, with_condition
 from lws_sched.sim.pod_index import PodIndex
-from lws_sched.sim.pod_rules import NOT_READY, UNREACHABLE
+from lws_sched.sim.pod_rules import NOT_READY, UNREACHABLE, UNSCHEDULABLE
 from lws_sched.sim.store import Event
 
 
@@ -37,7 +37,7 @@ class NodeLifecycle:
         name = event.body["metadata"]["name"]
         if event.type == "DELETED":
             self._loop.soon(self._loop.latencies.orphaned_pod, lambda: self._clear(name))
-        elif event.old is not None and _readiness(event.old.body) != _readiness(event.body):
+        elif event.old is not None and _state(event.old.body) != _state(event.body):
             self._loop.soon(self._loop.latencies.node_lifecycle, lambda: self._look_at(name))
 
     def _look_at(self, name: str) -> None:
@@ -45,7 +45,9 @@ class NodeLifecycle:
         if version is None:
             return
         taints = version.body["spec"].get("taints") or [] if version.body.get("spec") else []
-        wanted = [each for each in taints if each["key"] not in (NOT_READY, UNREACHABLE)]
+        wanted = [each for each in taints if each["key"] not in (NOT_READY, UNREACHABLE, UNSCHEDULABLE)]
+        if _is_cordoned(version.body):
+            wanted.append({"key": UNSCHEDULABLE, "effect": "NoSchedule"})
         if not is_ready(version.body):
             key = UNREACHABLE if _readiness(version.body) == "Unknown" else NOT_READY
             wanted += [{"key": key, "effect": effect} for effect in ("NoSchedule", "NoExecute")]
@@ -81,6 +83,14 @@ class NodeLifecycle:
             self._server.delete(POD, *key_of(pod), uid=pod["metadata"]["uid"], grace_seconds=grace_seconds)
         except NotFound:
             return
+
+
+def _state(node: Json) -> tuple[str, bool]:
+    return _readiness(node), _is_cordoned(node)
+
+
+def _is_cordoned(node: Json) -> bool:
+    return bool((node.get("spec") or {}).get("unschedulable"))
 
 
 def _readiness(node: Json) -> str:

@@ -15,6 +15,7 @@ from lws_sched.sim.objects import Json, named
 
 GRACE_SECONDS = 30
 NOT_READY, UNREACHABLE = "node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"
+UNSCHEDULABLE = "node.kubernetes.io/unschedulable"
 LOST_NODE_SECONDS = 300
 _MUTABLE = ("schedulingGates", "nodeSelector", "affinity", "tolerations", "activeDeadlineSeconds", "containers")
 

@@ -11,6 +11,7 @@ PER_TEST = 10
 """Few enough that both workers are busy to the end."""
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize("first", range(1, DRILLS + 1, PER_TEST), ids=lambda first: f"from seed {first}")
 def test_whatever_breaks_every_group_ends_whole_or_unbound_and_no_invariant_breaks(first: int) -> None:
     for seed in range(first, first + PER_TEST):

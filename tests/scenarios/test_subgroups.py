@@ -19,11 +19,12 @@ def racks_by_subgroup(cluster: Cluster, name: str) -> dict[str, set[str]]:
 
 
 def test_every_subgroup_stands_in_one_rack(cluster: Cluster) -> None:
-    cluster.has_racks(3, hosts=5)
+    cluster.has_racks(5, hosts=5)
     cluster.apply(lws("split", size=10).subgroups(3, policy="LeaderExcluded").leader(accelerators=0))
     cluster.apply(lws("halved", size=6).subgroups(3))
-    cluster.eventually(all_groups_complete("halved"))
-    assert all(len(racks) == 1 for racks in racks_by_subgroup(cluster, "halved").values())
+    cluster.eventually(all_groups_complete("split", "halved"))
+    for name in ("split", "halved"):
+        assert all(len(racks) == 1 for racks in racks_by_subgroup(cluster, name).values())
     cluster.invariants_hold()
 
 
