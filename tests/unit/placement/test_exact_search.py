@@ -38,7 +38,7 @@ def racks_of(decision: Placed) -> set[str]:
     return {slot.split("-")[0] for slot in decision.slots}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(instances())
 def test_a_group_is_placed_exactly_where_some_assignment_exists(instance: Instance) -> None:
     snapshot = fleet_of(instance.nodes, instance.standing).snapshot()
@@ -49,7 +49,7 @@ def test_a_group_is_placed_exactly_where_some_assignment_exists(instance: Instan
         assert violations(facts, instance.request, decision) == []
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(instances(), st.randoms(use_true_random=False))
 def test_the_order_of_events_changes_nothing(instance: Instance, random: st.DataObject) -> None:
     nodes, standing = list(instance.nodes), list(instance.standing)

@@ -118,7 +118,7 @@ def test_a_group_of_which_nothing_is_left_is_not_a_replacement() -> None:
 
 
 @given(crowded(), st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(max_examples=24, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_lost_members_find_the_cheapest_room_beside_the_others(
     case: tuple[Instance, tuple[Victim, ...]], data: st.DataObject
 ) -> None:
