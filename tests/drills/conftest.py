@@ -42,8 +42,10 @@ def real(system: DrillSystem, tmp_path: Path) -> Iterator[RealCluster]:
         yield cluster
     finally:
         cluster.thaw(EXTENDER)
-        for component in (EXTENDER, CONTROLLER, SCHEDULER):
+        for component in (CONTROLLER, SCHEDULER):
             cluster.start(component)
+        system.have_the_first_lead()
+        cluster.faults.append(cluster.now())
         cluster.limit_pods(None)
         cluster.close()
     cluster.invariants_hold()

@@ -89,7 +89,7 @@ def idle(picture: Picture) -> list[str]:
     said = []
     waiting = _waiting_groups(picture)
     if waiting:
-        leader, found = waiting[0]
+        leader, found = _head(picture, waiting)
         pods = picture.groups().get(leader, [])
         domain = _Room(picture, without=leader).domain_for(leader, found)
         if domain is not None and not picture.is_backing_off(leader, found, pods):
@@ -100,6 +100,15 @@ def idle(picture: Picture) -> list[str]:
         if name.startswith("rival-") and not spec.get("nodeName") and (node := room.node_for(pod)) is not None:
             said.append(f"{name} waits though {node} has room")
     return said
+
+
+def _head(picture: Picture, waiting: list[tuple[str, Body]]) -> tuple[str, Body]:
+    """The group whose turn it is: the one that room is kept for, else the oldest."""
+    for leader, found in waiting:
+        reason = picture.records.get(leader, {}).get("status", {}).get("reason", "")
+        if "kept free for it" in reason:
+            return leader, found
+    return waiting[0]
 
 
 def _waiting_groups(picture: Picture) -> list[tuple[str, Body]]:

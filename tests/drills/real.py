@@ -68,6 +68,15 @@ class DrillSystem(LwsSched):
         if not process.alive:
             self.plane.start_component(standby)
 
+    def have_the_first_lead(self) -> None:
+        """As at the start of every drill: one replica, the first."""
+        first, second = REPLICAS
+        if self._runs(second):
+            self.plane.kill_component(second)
+        if not self._runs(first):
+            self.plane.start_component(first)
+        wait_until(lambda: self.leader() == first, "the first extender leads", 30)
+
     def close(self) -> None:
         for each in (self.to_verbs, self.to_hooks, self.bindings):
             each.close()

@@ -114,8 +114,8 @@ def _draw_faults(rng: Random) -> Faults:
         for _ in range(rng.choice((0, 0, 1, 2)))
     )
     refusals = tuple(
-        Refusal(rng.randint(1, FAULTY_WRITES), unavailable=rng.random() < 0.6, took_effect=rng.random() < 0.4)
-        for _ in range(rng.choice((0, 1, 4)))
+        Refusal(rng.randint(1, FAULTY_WRITES), unavailable=kind != "conflict", took_effect=kind == "answer lost")
+        for kind in rng.choices(("conflict", "refused", "answer lost"), k=rng.choice((0, 1, 4)))
     )
     if rng.random() < 0.6:
         return Faults(crashes, refusals)

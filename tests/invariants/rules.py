@@ -158,10 +158,10 @@ def _same_incarnation(state: State, pod: Pod) -> list[Pod]:
 
 
 def _others_in(state: State, pod: Pod, key: str, value: str) -> Iterator[Pod]:
-    """Members of other groups of the pod's namespace that stand in a domain, leaving ones included."""
+    """Members of other groups of our profile, of the pod's namespace, that stand in a domain, leaving ones included."""
     for node in state.domain(key, value):
         for other in state.on(node):
-            if other.group and other.group != pod.group and other.namespace == pod.namespace:
+            if other.ours and other.group != pod.group and other.namespace == pod.namespace:
                 yield other
 
 
