@@ -6,7 +6,7 @@ NODES ?= 1000
 HOSTS_PER_RACK ?= 16
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test controlplane unit plane check cluster drills-short drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind clean
+.PHONY: demo test controlplane unit plane check cluster drills drills-short drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/lws-sched demo
@@ -27,13 +27,18 @@ drills-short: $(VENV)/.dev
 
 # On the real control plane, built from Go modules on first use.
 plane: controlplane
-	@$(BIN)/pytest -m plane --durations 10
+	@$(BIN)/pytest -m "plane and not long" --durations 10
 
 check: $(VENV)/.dev
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+# Every named drill on the real control plane, then ten thousand simulated ones. The last line is JSON, as below.
+drills: controlplane
+	@$(BIN)/pytest -m plane tests/drills --numprocesses 0 --quiet
+	@$(BIN)/python -m tests.drills --simulated 10000
 
 # Random faults on the simulated cluster, from printed seeds: as many drills as fit into 40 s, at most 500.
 drills-quick: $(VENV)/.dev

@@ -14,7 +14,24 @@ from tests.drills.sabotage import Breakable
 from tests.scenarios.cluster import CONTROLLER, EXTENDER, SCHEDULER
 from tests.scenarios.sim_cluster import SimCluster
 
+SHORT = (
+    "the extender is killed",
+    "the scheduler is killed",
+    "wakes and believes it still leads",
+    "amid_the_bindings_completes_them_after_its_restart[plane-3]",
+    "plane-relabelled-missing",
+    "plane-cordoned-present",
+    "gets_no_slot",
+)
+"""What `make test` drills on the real control plane; `make drills` does all."""
 _numbers = count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        is_ours = item.path.parent == Path(__file__).parent
+        if is_ours and item.get_closest_marker("plane") and not any(name in item.nodeid for name in SHORT):
+            item.add_marker(pytest.mark.long)
 
 
 class SimDrill(SimCluster, Breakable):

@@ -18,6 +18,7 @@ from tests.scenarios.conditions import (
     all_groups_complete,
     is_gated,
     no_pod_is_bound,
+    nothing_is_left_of,
     pods_are_running,
     pods_are_unbound,
     records_are,
@@ -224,15 +225,20 @@ def labelled(name: str, labels: Body, annotations: Body | None = None) -> Body:
 
 
 def test_a_pod_with_a_members_labels_and_name_gets_no_slot(cluster: Breakable) -> None:
-    held = three_of_four_held(cluster)
-    member = cluster.pods("llama")[held.present]["metadata"]
-    labels = {**member["labels"], "leaderworkerset.sigs.k8s.io/worker-index": held.missing.rpartition("-")[2]}
-    cluster.limit_pods(SIZE)
-    cluster.create(PODS, labelled(held.missing, labels, member["annotations"]))
+    cluster.has_racks(2, hosts=SIZE)
+    manifest = lws("llama", size=SIZE).exclusive()
+    cluster.apply(manifest)
+    cluster.eventually(all_groups_complete("llama"))
+    member = cluster.pods("llama")["llama-0-3"]["metadata"]
+    cluster.delete_set("llama")
+    cluster.eventually(nothing_is_left_of("llama"))
+
+    cluster.create(PODS, labelled(member["name"], member["labels"], member["annotations"]))
+    cluster.apply(manifest)
+    cluster.eventually(lambda each: "" if len(each.pods("llama")) == SIZE else "not four pods")
     cluster.always(no_pod_is_bound("llama"), seconds=2)
-    assert is_gated(cluster.pods("llama")[held.missing])
-    cluster.delete(PODS, held.missing, force=True)
-    cluster.limit_pods(None)
+    assert is_gated(cluster.pods("llama")[member["name"]])
+    cluster.delete(PODS, member["name"], force=True)
     ends_whole_in_one_rack(cluster)
 
 
