@@ -42,6 +42,8 @@ from lws_sched.sim.store import HISTORY, Event, ObjectStore
 A = TypeVar("A")
 Build = Callable[[Runtime], A]
 LOOK_SECONDS = 0.02
+NOTICE_SECONDS = 0.3
+"""Until a thawed process whose lease is gone has ended."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ class World:
         self._components: dict[str, _Component[Any]] = {}
         self._leases: dict[str, tuple[SimRuntime, int]] = {}
         """Who holds a lease, and the epoch, by the lease's name."""
-        self._beliefs: dict[SimRuntime, tuple[int, float]] = {}
-        """The epoch that a process which lost its lease still believes in, and until when."""
+        self._outlived: set[SimRuntime] = set()
+        """Processes that were frozen while they lost their lease: connections to them may still be open."""
         self.faults_at: list[float] = []
         """When injected faults made a write fail, and when processes died, were frozen or cut off."""
         self._extender = ""
@@ -150,17 +152,16 @@ class World:
         self._note_fault()
         self._components[name].runtime.freeze()
 
-    def thaw(self, name: str, *, belief_seconds: float = 0.0) -> None:
-        """SIGCONT. A process that lost its lease meanwhile goes on as the leader that it thinks it is for a while, and
-        then ends."""
+    def thaw(self, name: str) -> None:
+        """SIGCONT. A process that lost its lease meanwhile goes on with what it was at, but its clock tells it at every
+        write that it must not, and soon it ends. The instant between that look and the write is not simulated."""
         self._note_fault()
         component = self._components[name]
         runtime = component.runtime
         runtime.thaw()
         if component.is_up and not self.holds_lease(name):
-            _, epoch = self._leases[component.lease]
-            self._beliefs[runtime] = (epoch - 1, self.elapsed + belief_seconds)
-            self.loop.after(belief_seconds, lambda: self._end(component, runtime))
+            self._outlived.add(runtime)
+            self.loop.soon(NOTICE_SECONDS, lambda: self._end(component, runtime))
 
     def _end(self, component: _Component[Any], runtime: SimRuntime) -> None:
         if component.runtime is runtime and runtime.is_alive:
@@ -202,13 +203,13 @@ class World:
     ) -> ExtenderLink:
         """Have the scheduler call a component's verbs for pods that name a managed resource; now or once it starts.
 
-        Of several replicas, components with the lease of that name, the holder is called; one that still believes to be
-        the holder gets its share of the calls.
+        Of several replicas, components with the lease of that name, the holder is called; one that has just woken to the
+        loss of its lease gets its share of the calls.
         """
 
         def reach() -> Reached | None:
             replicas = [each for each in self._components.values() if each.lease == component and each.is_up]
-            serving = [each for each in replicas if self.holds_lease(each.name) or each.runtime in self._beliefs]
+            serving = [each for each in replicas if self.holds_lease(each.name) or each.runtime in self._outlived]
             if not serving:
                 return None
             chosen = serving[0] if len(serving) == 1 else self.loop.rng.choice(serving)
@@ -237,9 +238,6 @@ class World:
         for holder, epoch in self._leases.values():
             if holder is runtime and runtime.is_synced:
                 return epoch
-        epoch, until = self._beliefs.get(runtime, (0, 0.0))
-        if self.elapsed < until:
-            return epoch
         raise LostLease(f"{runtime.name} is not the leader any more")
 
     def _died(self, component: _Component[Any]) -> None:

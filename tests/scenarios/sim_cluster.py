@@ -32,9 +32,6 @@ from tests.system.product import SCHEDULER_CONFIG
 R = TypeVar("R")
 REPLICA = "extender-b"
 """The extender's second replica. It holds the same lease as the first, one after the other."""
-BELIEF_SECONDS = 0.3
-"""How long a process that overslept the loss of its lease may still write. On a real clock this is the time between a
-look at the clock and the write after it; here it is long, on purpose."""
 CUT_SHARE = 0.6
 NO_WAITING = extender.Options(patience=0)
 """One thread: nothing else can run while a hook waits."""
@@ -143,7 +140,7 @@ class SimCluster(Cluster):
         self.faults.append(self.now())
         for each in (component, REPLICA) if component == EXTENDER else (component,):
             if self.world.is_up(each) and self.world.is_frozen(each):
-                self.world.thaw(each, belief_seconds=BELIEF_SECONDS)
+                self.world.thaw(each)
 
     def take_over(self) -> None:
         self.faults.append(self.now())
