@@ -203,8 +203,8 @@ class World:
     ) -> ExtenderLink:
         """Have the scheduler call a component's verbs for pods that name a managed resource; now or once it starts.
 
-        Of several replicas, components with the lease of that name, the holder is called; one that has just woken to the
-        loss of its lease gets its share of the calls.
+        Of several replicas, components with the lease of that name, the holder is called; one that has just woken to
+        the loss of its lease gets its share of the calls.
         """
 
         def reach() -> Reached | None:

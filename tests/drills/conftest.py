@@ -21,7 +21,7 @@ SHORT = (
     "amid_the_bindings_completes_them_after_its_restart[plane-3]",
     "plane-relabelled-missing",
     "plane-cordoned-present",
-    "gets_no_slot",
+    "another_name_is_refused",
 )
 """What `make test` drills on the real control plane; `make drills` does all."""
 _numbers = count(1)

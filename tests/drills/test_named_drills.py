@@ -16,9 +16,7 @@ from tests.drills.sabotage import TAINT, Breakable
 from tests.scenarios.cluster import CONTROLLER, EXTENDER, NODES, PODS, SCHEDULER, SET_NAME, Body
 from tests.scenarios.conditions import (
     all_groups_complete,
-    is_gated,
     no_pod_is_bound,
-    nothing_is_left_of,
     pods_are_running,
     pods_are_unbound,
     records_are,
@@ -224,21 +222,14 @@ def labelled(name: str, labels: Body, annotations: Body | None = None) -> Body:
     return body
 
 
-def test_a_pod_with_a_members_labels_and_name_gets_no_slot(cluster: Breakable) -> None:
-    cluster.has_racks(2, hosts=SIZE)
-    manifest = lws("llama", size=SIZE).exclusive()
-    cluster.apply(manifest)
-    cluster.eventually(all_groups_complete("llama"))
-    member = cluster.pods("llama")["llama-0-3"]["metadata"]
-    cluster.delete_set("llama")
-    cluster.eventually(nothing_is_left_of("llama"))
-
-    cluster.create(PODS, labelled(member["name"], member["labels"], member["annotations"]))
-    cluster.apply(manifest)
-    cluster.eventually(lambda each: "" if len(each.pods("llama")) == SIZE else "not four pods")
-    cluster.always(no_pod_is_bound("llama"), seconds=2)
-    assert is_gated(cluster.pods("llama")[member["name"]])
-    cluster.delete(PODS, member["name"], force=True)
+def test_a_pod_with_a_members_labels_and_another_name_is_refused(cluster: Breakable) -> None:
+    """One with a member's name too would be adopted by the group's StatefulSet, and be a member."""
+    held = three_of_four_held(cluster)
+    member = cluster.pods("llama")[held.present]["metadata"]
+    said = cluster.refusal_of(PODS, labelled("forged", member["labels"], member["annotations"]))
+    assert "pod forged" in said
+    cluster.always(no_pod_is_bound("llama"), seconds=1)
+    cluster.limit_pods(None)
     ends_whole_in_one_rack(cluster)
 
 
