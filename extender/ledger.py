@@ -83,6 +83,9 @@ class Ledger:
                 self._release_pod(change.old, before)
             if after and change.new is not None:
                 self._charge_pod(change.new, after)
+            if change.new is None and change.old is not None and not before:
+                # Charged when its binding was tried, and never seen to stand anywhere.
+                self._charges.release(f"pod:{_uid(change.old)}")
         return bool(before) and before != after
 
     def record_changed(self, change: Change[GroupPlacement]) -> bool:

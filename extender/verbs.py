@@ -25,7 +25,7 @@ from lws_sched.extender.commit import Committer
 from lws_sched.extender.ledger import Ledger, Slot, lacks
 from lws_sched.extender.records import RecordStore
 from lws_sched.extender.stages import expected_members, is_member
-from lws_sched.kube.errors import ApiError, LostLease
+from lws_sched.kube.errors import ApiError, LostLease, Unavailable
 from lws_sched.kube.port import Informer, Runtime
 from lws_sched.placement import pod_requests
 
@@ -155,6 +155,8 @@ class Verbs:
         args = call.args
         try:
             self.runtime.cluster.bind(args.pod_namespace, args.pod_name, args.pod_uid, args.node)
+        except Unavailable:
+            raise  # it may stand there all the same: its room stays taken until the pod itself says more
         except BaseException:
             self.ledger.uncharge(args.pod_uid, args.node)
             raise

@@ -32,11 +32,6 @@ def main() -> int:
 
 
 def summarise(results: Sequence[Result]) -> int:
-    failed = [each for each in results if not each.is_good]
-    for each in failed:
-        print(f"seed {each.seed} failed; again: .venv/bin/python -m tests.drills --replay {each.seed}")
-        for problem in each.problems():
-            print(f"  {problem}")
     print(
         f"{len(results)} simulated drills, {sum(each.stages for each in results)} stages committed under random faults"
     )

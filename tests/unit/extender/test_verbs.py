@@ -19,6 +19,7 @@ from lws_sched.extender.commit import Committer
 from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.records import RecordStore
 from lws_sched.extender.verbs import Verbs
+from lws_sched.kube.errors import Unavailable
 from lws_sched.kube.port import Change, Cluster, Informer, Runtime
 from tests.unit.extender.builders import NODES, members, pod, record
 from tests.unit.extender.fakes import CONFLICT, FakeInformer, FakeRuntime
@@ -298,3 +299,18 @@ class TestBind:
         bench.bind("a-0", "n0")
         bench.verbs.refuse_everything("lws-sched: this replica no longer leads")
         assert bench.answers == {"a-0": "lws-sched: this replica no longer leads"}
+
+
+def test_a_pod_whose_binding_got_no_answer_keeps_its_room_until_it_is_gone() -> None:
+    """It may stand there all the same, and no watch may say so for a while."""
+    bench = Bench(record(api.WAITING))
+    lost = stranger(8)
+    bench.pods.known["ns/x"] = lost
+    bench.runtime.cluster.refuse["x"] = Unavailable("no answer")
+    bench.bind("x", "n3", uid="u")
+    assert "no answer" in bench.answers["x"]
+    assert bench.ledger.is_overfull("n3") is False
+    assert bench.ledger.try_charge("other", "n3", {"nvidia.com/gpu": 8}) == ""
+    assert bench.ledger.is_overfull("n3") is True
+    bench.ledger.pod_changed(Change(lost, None))
+    assert bench.ledger.is_overfull("n3") is False
