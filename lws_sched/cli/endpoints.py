@@ -9,21 +9,17 @@ from pathlib import Path
 from flask import Flask, Response, request
 
 from lws_sched.admission import certificates
+from lws_sched.admission.callers import Callers, on_path
 from lws_sched.admission.server import Readiness, probes
 from lws_sched.admission.sources import CertificateFiles, CertificateSource
 from lws_sched.admission.web import TlsPolicy, WebServer
 from lws_sched.cli.config import CIPHER_SUITES, TLS_VERSIONS, Health, Metrics, Tls, address
-from lws_sched.cli.scrapers import Scrapers
 from lws_sched.kube.port import Clock
 
 METRICS_CERTIFICATES = Path("/tmp/k8s-metrics-server/serving-certs")
 """Where a certificate for /metrics may be mounted; without one it is self-signed."""
 THREADS = 4
-ADVICE = {
-    HTTPStatus.UNAUTHORIZED: "send the token of a service account: Authorization: Bearer ...",
-    HTTPStatus.FORBIDDEN: "the caller may not GET the nonResourceURL /metrics: bind it to the role lws-sched-metrics",
-    HTTPStatus.SERVICE_UNAVAILABLE: "the API server could not be asked who the caller is; try again",
-}
+SCRAPE = on_path("get", "/metrics", role="lws-sched-metrics")
 Text = Callable[[str], tuple[bytes, str]]
 """The metrics for an Accept header, and their content type."""
 
@@ -41,13 +37,13 @@ def health_server(health: Health, readiness: Readiness) -> WebServer | None:
     return WebServer(app, *where, threads=THREADS)
 
 
-def metrics_server(metrics: Metrics, tls: Tls, text: Text, scrapers: Scrapers) -> WebServer | None:
+def metrics_server(metrics: Metrics, tls: Tls, text: Text, callers: Callers) -> WebServer | None:
     """None where it is turned off; else a server that still needs a certificate."""
     where = address(metrics.bind_address)
     if where is None:
         return None
     app = Flask(__name__, static_folder=None)
-    app.add_url_rule("/metrics", "metrics", lambda: _metrics(text, scrapers))
+    app.add_url_rule("/metrics", "metrics", lambda: _metrics(text, callers))
     return WebServer(app, *where, threads=THREADS, tls=tls_policy(tls))
 
 
@@ -72,9 +68,9 @@ class SelfSigned:
         return certificates.issue(["localhost", "127.0.0.1"], self._clock.now())
 
 
-def _metrics(text: Text, scrapers: Scrapers) -> Response:
-    status = scrapers.judge(request.headers.get("Authorization", ""))
-    if status is not HTTPStatus.OK:
-        return Response(f"{status.phrase}: {ADVICE[status]}\n", status, mimetype="text/plain")
+def _metrics(text: Text, callers: Callers) -> Response:
+    verdict = callers.judge(request.headers.get("Authorization", ""), SCRAPE)
+    if verdict.status is not HTTPStatus.OK:
+        return Response(f"{verdict.status.phrase}: {verdict.sentence}\n", verdict.status, mimetype="text/plain")
     body, content_type = text(request.headers.get("Accept", ""))
     return Response(body, content_type=content_type)

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 from lws_sched import __version__
 from lws_sched.admission import registration
+from lws_sched.admission.callers import Callers
 from lws_sched.admission.hook import Hook
 from lws_sched.admission.registration import ConfigurationNames, Connection, Registrar, ServiceConnection, UrlConnection
 from lws_sched.admission.server import HookMeter, Upkeep, hook_server
@@ -34,7 +35,6 @@ from lws_sched.admission.web import WebServer
 from lws_sched.cli import config, endpoints
 from lws_sched.cli.config import Common, Configuration, ExtenderConfiguration, InvalidConfiguration
 from lws_sched.cli.config_file import load
-from lws_sched.cli.scrapers import Scrapers
 from lws_sched.kube.client import Client
 from lws_sched.kube.clock import SystemClock
 from lws_sched.kube.config import ConfigError
@@ -190,6 +190,7 @@ class Process:
 
     def __post_init__(self) -> None:
         self.clock = SystemClock()
+        self.callers = Callers(self.client, self.clock)
         self.runtime = self._runtime()
         self.parts = self.assemble(self.runtime)
         meter = HookMeter()
@@ -236,9 +237,8 @@ class Process:
         if health is not None:
             health.start()
             yield health
-        scrapers = Scrapers(self.client, self.clock)
         tls = self.configuration.tls
-        metrics = endpoints.metrics_server(self.configuration.metrics, tls, self.exposition.text, scrapers)
+        metrics = endpoints.metrics_server(self.configuration.metrics, tls, self.exposition.text, self.callers)
         if metrics is not None:
             metrics.start()
             yield metrics

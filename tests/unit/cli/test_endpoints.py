@@ -12,10 +12,10 @@ from typing import cast
 import pytest
 
 from lws_sched.admission import certificates
+from lws_sched.admission.callers import Callers, Right, Verdict
 from lws_sched.admission.web import WebServer
 from lws_sched.cli.config import Health, Metrics, Tls
 from lws_sched.cli.endpoints import SelfSigned, health_server, metrics_certificate, metrics_server
-from lws_sched.cli.scrapers import Scrapers
 from lws_sched.kube.clock import SystemClock
 from lws_sched.sim.loop import SimClock
 
@@ -25,13 +25,16 @@ ANYWHERE = "127.0.0.1:0"
 class Judge:
     """Lets one token in."""
 
-    def judge(self, authorization: str) -> HTTPStatus:
-        return {"": HTTPStatus.UNAUTHORIZED, "Bearer good": HTTPStatus.OK}.get(authorization, HTTPStatus.FORBIDDEN)
+    def judge(self, authorization: str, *rights: Right) -> Verdict:
+        if authorization == "Bearer good":
+            return Verdict(HTTPStatus.OK)
+        status = HTTPStatus.FORBIDDEN if authorization else HTTPStatus.UNAUTHORIZED
+        return Verdict(status, sentence=f"{rights[0]} with the role {rights[0].role}")
 
 
 def metrics(tls: Tls | None = None) -> WebServer:
     text = lambda accept: (f"for {accept or 'anybody'}".encode(), "text/plain")  # noqa: E731
-    server = metrics_server(Metrics(bind_address=ANYWHERE), tls or Tls(), text, cast("Scrapers", Judge()))
+    server = metrics_server(Metrics(bind_address=ANYWHERE), tls or Tls(), text, cast("Callers", Judge()))
     assert server is not None
     server.use(certificates.issue(["localhost"], time.time()))
     server.start()
@@ -61,10 +64,10 @@ def test_metrics_come_in_the_format_asked_for(served: WebServer) -> None:
 
 def test_who_may_not_have_them_is_told_what_to_do(served: WebServer) -> None:
     status, text = scrape(served)
-    assert (status, text.startswith("Unauthorized: send the token")) == (401, True)
+    assert (status, text.startswith("Unauthorized: ")) == (401, True)
 
     status, text = scrape(served, Authorization="Bearer bad")
-    assert (status, "bind it to the role lws-sched-metrics" in text) == (403, True)
+    assert (status, text) == (403, "Forbidden: GET the nonResourceURL /metrics with the role lws-sched-metrics\n")
 
 
 def test_the_oldest_tls_is_as_configured(served: WebServer) -> None:
@@ -102,7 +105,7 @@ def test_probes_are_plain_and_at_the_configured_paths() -> None:
 
 def test_an_endpoint_that_is_turned_off_is_not_served() -> None:
     assert health_server(Health(health_probe_bind_address="0"), lambda: "") is None
-    assert metrics_server(Metrics(bind_address="0"), Tls(), lambda _: (b"", ""), cast("Scrapers", Judge())) is None
+    assert metrics_server(Metrics(bind_address="0"), Tls(), lambda _: (b"", ""), cast("Callers", Judge())) is None
 
 
 def test_a_self_signed_certificate_is_renewed_in_time() -> None:
