@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lws_sched.cli.output import Exit, plural, print_json, print_lines, say
-from lws_sched.cli.plan import answer_json, ours
+from lws_sched.cli.plan import ours
 from lws_sched.cli.source import Source, once, read_sets, speaking
 from lws_sched.intake.defrag import Plan, Step, plan_moves
+from lws_sched.intake.what_if import answer_json
 
 
 def run(files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_json: bool) -> Exit:

@@ -15,9 +15,10 @@ from rich.console import Console
 from rich.text import Text
 
 from lws_sched.api import names
-from lws_sched.cli.rackmap import Host, Use, legend, rack_map
+from lws_sched.cli.rackmap import Host, legend, rack_map
 from lws_sched.controller import app as controller
 from lws_sched.extender import app as extender
+from lws_sched.intake.uses import Use
 from lws_sched.sim.trap import GROUPS, HOSTS_PER_RACK, RACKS, SIZE, Outcome, play
 from lws_sched.sim.world import World
 

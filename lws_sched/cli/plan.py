@@ -11,7 +11,7 @@ from lws_sched.cli.output import Cell, Exit, listed, print_json, print_lines, pr
 from lws_sched.cli.source import Source, once, read_sets, speaking
 from lws_sched.intake.sets import on_our_scheduler
 from lws_sched.intake.wanted import is_ours
-from lws_sched.intake.what_if import Answer, what_if
+from lws_sched.intake.what_if import Answer, answer_json, what_if
 
 
 def run(files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_json: bool) -> Exit:
@@ -38,21 +38,6 @@ def ours(lws: LeaderWorkerSet) -> LeaderWorkerSet:
         return lws
     say(f"note: {name} is not on the scheduler {names.SCHEDULER}; planned as if schedulerName in its templates said so")
     return on_our_scheduler(lws)
-
-
-def answer_json(answer: Answer) -> dict[str, Any]:
-    return {
-        "name": answer.name,
-        "namespace": answer.namespace,
-        "feasible": answer.feasible,
-        "domain": {"level": answer.level, "value": answer.domain} if answer.feasible else None,
-        "slots": [{"pod": pod, "node": node} for pod, node in answer.slots],
-        "proof": answer.proof,
-        "value": answer.value,
-        "bound": answer.bound,
-        "reason": answer.reason,
-        "fix": answer.fix,
-    }
 
 
 def _table(answers: Sequence[Answer]) -> None:

@@ -8,22 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from rich.table import Table
 from rich.text import Text
 
+from lws_sched.intake.uses import Use
+
 HUES = ("green", "cyan", "blue", "magenta", "bright_green", "bright_cyan", "bright_blue", "bright_magenta")
 
 
-class Use(Enum):
-    """What a host is used for; the value is its cell."""
-
-    FREE = "·"
-    HELD = "○"
-    TAKEN = "░"
-    STRANDED = "▒"
-    COMPLETE = "█"
+CELLS = {Use.FREE: "·", Use.HELD: "○", Use.TAKEN: "░", Use.STRANDED: "▒", Use.COMPLETE: "█"}
 
 
 @dataclass(frozen=True)
@@ -71,4 +65,4 @@ def _cell(host: Host) -> tuple[str, str]:
         Use.STRANDED: "bold red",
         Use.COMPLETE: HUES[host.group % len(HUES)],
     }[host.use]
-    return host.use.value, style
+    return CELLS[host.use], style

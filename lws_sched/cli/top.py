@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lws_sched.api import names
-from lws_sched.api.meta import key_of
 from lws_sched.cli.output import Cell, Exit, console, listed, print_json, print_lines, print_table, say
 from lws_sched.cli.source import Source, speaking
 from lws_sched.intake import capacity
 from lws_sched.intake.capacity import Domain, Level
 from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.documents import BadInput
-from lws_sched.intake.standing import standing_node, tenant_of
+from lws_sched.intake.uses import IDLE, host_uses
 from lws_sched.placement import Snapshot, UnknownLevel, resolve
 from lws_sched.placement.topology import level_of
 from lws_sched.placement.wording import amount
@@ -31,7 +30,7 @@ def run(source: Mapping[str, Any], level: str, resource: str, *, as_json: bool) 
         if resource not in snapshot.resources:
             raise BadInput(f"no node offers {resource}; there is {', '.join(sorted(snapshot.resources))}")
         label = _label(snapshot, level)
-        found = capacity.domains(cluster, snapshot, label, resource)
+        found = capacity.domains(snapshot, cluster.outstanding(), label, resource)
     broken = capacity.fragmentation(found)
     if as_json:
         print_json(
@@ -83,8 +82,7 @@ def run_topology(source: Mapping[str, Any], *, as_json: bool) -> Exit:
 def _label(snapshot: Snapshot, level: str) -> str:
     """The label of a level's name; without one that of the narrowest level wider than a host."""
     if not level:
-        found = [each.label for each in capacity.levels(snapshot) if each.label != names.HOSTNAME]
-        return found[-1] if found else names.HOSTNAME
+        return capacity.narrowest(snapshot)
     label = resolve(level, snapshot.table.keys)
     if isinstance(label, UnknownLevel):
         raise BadInput(f"{label.sentence}: {label.fix}")
@@ -136,19 +134,21 @@ def _without(count: int) -> Cell:
 
 def _map(cluster: Cluster, snapshot: Snapshot, levels: tuple[Level, ...]) -> None:
     """Every host as one cell, domain by domain of the narrowest level."""
-    from lws_sched.cli.rackmap import Host, Use, legend, rack_map
+    from lws_sched.cli.rackmap import Host, legend, rack_map
 
-    label = _label(snapshot, "")
+    label = capacity.narrowest(snapshot)
     partition, column = snapshot.table.partition((label,)), snapshot.table.column(label)
     sizes = [len(partition.members(number)) for number in range(partition.count)]
     if label == names.HOSTNAME or not sizes or max(sizes) > MAP_HOSTS:
         say("no map: there is no level of small domains" if levels else "no map: the nodes carry no topology label")
         return
-    uses = _uses(cluster)
+    uses = host_uses(cluster)
+    numbers: dict[str, int] = {}
     racks = []
     for number in range(partition.count):
         at = partition.members(number)
-        hosts = [uses.get(snapshot.table.names[node], Host(Use.FREE)) for node in at]
+        found = [uses.get(snapshot.table.names[node], IDLE) for node in at]
+        hosts = [Host(each.use, _number(numbers, each.groups)) for each in found]
         racks.append((column.values[column.codes[at[0]]], hosts))
     screen = console()
     print_lines("")
@@ -159,35 +159,6 @@ def _map(cluster: Cluster, snapshot: Snapshot, levels: tuple[Level, ...]) -> Non
         say(f"{len(outside)} nodes carry no {label}: {listed(outside)}")
 
 
-def _uses(cluster: Cluster) -> dict[str, Any]:
-    """What each host is used for: by groups first, by any other pod that asks for an accelerator next."""
-    from lws_sched.cli.rackmap import Host, Use
-
-    uses: dict[str, Host] = {}
-    numbers: dict[str, int] = {}
-    whole = {key for key, members in cluster.members.items() if len(members) >= _size(cluster, key)}
-    for pod in cluster.pods:
-        node, tenant = standing_node(pod), tenant_of(pod)
-        if not node:
-            continue
-        if tenant is not None:
-            group = numbers.setdefault(tenant.group, len(numbers))
-            uses[node] = Host(Use.COMPLETE if tenant.group in whole else Use.STRANDED, group)
-        elif _wants_accelerator(pod):
-            uses.setdefault(node, Host(Use.TAKEN))
-    bound = {key_of(pod) for pod in cluster.pods if standing_node(pod)}
-    for held in cluster.held():
-        if held.pod not in bound:
-            uses.setdefault(held.node, Host(Use.HELD, numbers.setdefault(held.tenant.group, len(numbers))))
-    return uses
-
-
-def _size(cluster: Cluster, group: str) -> int:
-    pods = cluster.pods_of.get(group, ())
-    sizes = [int(size) for pod in pods if (size := pod.metadata.annotations.get(names.SIZE, "")).isdigit()]
-    return max(sizes, default=len(pods))
-
-
-def _wants_accelerator(pod: Any) -> bool:
-    wanted = {name for each in pod.spec.containers for name in (*each.resources.requests, *each.resources.limits)}
-    return any(resource in wanted for resource in names.MANAGED_RESOURCES if resource != names.MEMBER_RESOURCE)
+def _number(numbers: dict[str, int], groups: Sequence[str]) -> int:
+    """A group's number, for its colour: in the order in which the map shows them."""
+    return numbers.setdefault(groups[0], len(numbers)) if groups else 0

@@ -3,15 +3,13 @@ still fits."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lws_sched.api import names
-from lws_sched.api.meta import key_of
-from lws_sched.intake.cluster import Cluster
-from lws_sched.intake.standing import standing_node
+from lws_sched.intake.standing import Held
 from lws_sched.placement import Snapshot
 from lws_sched.placement.table import ABSENT, NODE_NAME, Ints
 from lws_sched.placement.topology import level_of
@@ -57,7 +55,7 @@ class Domain:
 def main_resource(snapshot: Snapshot) -> str:
     """The accelerator that most nodes offer; CPU where none does."""
     counts = {
-        resource: int(np.count_nonzero(_offered(snapshot, resource)))
+        resource: int(np.count_nonzero(offered_by(snapshot, resource)))
         for resource in sorted(names.MANAGED_RESOURCES)
         if resource in snapshot.resources and resource != names.MEMBER_RESOURCE
     }
@@ -77,11 +75,18 @@ def levels(snapshot: Snapshot) -> tuple[Level, ...]:
     return tuple(found)
 
 
-def domains(cluster: Cluster, snapshot: Snapshot, label: str, resource: str) -> tuple[Domain, ...]:
-    """The level's domains in natural order. Nodes without the label are in none."""
+def narrowest(snapshot: Snapshot) -> str:
+    """The label of the narrowest level wider than a host; that of hosts where there is none."""
+    found = [each.label for each in levels(snapshot) if each.label != names.HOSTNAME]
+    return found[-1] if found else names.HOSTNAME
+
+
+def domains(snapshot: Snapshot, outstanding: Iterable[Held], label: str, resource: str) -> tuple[Domain, ...]:
+    """The level's domains in natural order. Nodes without the label are in none; `outstanding` are the slots that are
+    held for members which are not there yet."""
     partition = snapshot.table.partition((label,))
-    offered, free = _offered(snapshot, resource), snapshot.available(resource)
-    held = _held(cluster, snapshot, resource)
+    offered, free = offered_by(snapshot, resource), snapshot.available(resource)
+    held = _held(snapshot, outstanding, resource)
     column = snapshot.table.column(label)
     found = []
     for number in range(partition.count):
@@ -111,7 +116,8 @@ def fragmentation(found: Sequence[Domain]) -> float:
     return 1 - max(domain.free for domain in found) / total if total else 0.0
 
 
-def _offered(snapshot: Snapshot, resource: str) -> Ints:
+def offered_by(snapshot: Snapshot, resource: str) -> Ints:
+    """What every node offers of a resource, in the snapshot's order."""
     row = snapshot.resources.get(resource)
     allocatable = snapshot.table.allocatable
     if row is None or row >= len(allocatable):
@@ -120,11 +126,10 @@ def _offered(snapshot: Snapshot, resource: str) -> Ints:
     return amounts
 
 
-def _held(cluster: Cluster, snapshot: Snapshot, resource: str) -> Ints:
-    bound = {key_of(pod): standing_node(pod) for pod in cluster.pods}
+def _held(snapshot: Snapshot, outstanding: Iterable[Held], resource: str) -> Ints:
     held = np.zeros(len(snapshot.table), dtype=np.int64)
-    for each in cluster.held():
+    for each in outstanding:
         at = snapshot.table.position.get(each.node)
-        if at is not None and bound.get(each.pod) != each.node:
+        if at is not None:
             held[at] += each.requests.get(resource, 0)
     return held

@@ -72,6 +72,11 @@ class Cluster:
         for record in self.records:
             yield from held_slots(record)
 
+    def outstanding(self) -> Iterable[Held]:
+        """The slots whose members do not stand on them yet."""
+        bound = {key_of(pod): standing_node(pod) for pod in self.pods}
+        return (held for held in self.held() if bound.get(held.pod) != held.node)
+
     @cached_property
     def record_of(self) -> Mapping[str, GroupPlacement]:
         return {key_of(record): record for record in self.records}

@@ -105,21 +105,29 @@ def all_groups(cluster: Cluster, namespace: str = "") -> Iterator[tuple[LeaderWo
 
 
 def _group(cluster: Cluster, lws: LeaderWorkerSet, index: int) -> Group:
-    leader = names.leader_name(lws.metadata.name, index)
-    key = f"{lws.metadata.namespace}/{leader}"
+    meta, size = lws.metadata, lws.spec.leader_worker_template.size
+    key = f"{meta.namespace}/{names.leader_name(meta.name, index)}"
     record, pods = cluster.record_of.get(key), cluster.pods_of.get(key, ())
+    return group_of(meta.namespace, meta.name, index, record=record, pods=pods, size=size)
+
+
+def group_of(
+    namespace: str, set_name: str, index: int, *, record: GroupPlacement | None, pods: Iterable[Pod], size: int
+) -> Group:
+    """One group, from its record and its pods; `size` is what its set says, 0 where there is no such set."""
+    pods = tuple(pods)
+    leader = names.leader_name(set_name, index)
     by_name = {pod.metadata.name: pod for pod in pods}
     slots = record.status.slots if record is not None else ()
-    size = max(len(slots), lws.spec.leader_worker_template.size)
     members = tuple(
         _member(names.member_name(leader, number), by_name, slots[number] if number < len(slots) else "")
-        for number in range(size)
+        for number in range(max(len(slots), size) or _size(record, pods))
     )
     status = record.status if record is not None else None
     is_waiting = status is not None and status.state == WAITING
     return Group(
-        namespace=lws.metadata.namespace,
-        set_name=lws.metadata.name,
+        namespace=namespace,
+        set_name=set_name,
         index=index,
         state=status.state if status is not None else _state(members),
         members=members,
@@ -131,6 +139,12 @@ def _group(cluster: Cluster, lws: LeaderWorkerSet, index: int) -> Group:
         proof=status.proof if status else "",
         since=status.since if status else "",
     )
+
+
+def _size(record: GroupPlacement | None, pods: Iterable[Pod]) -> int:
+    """How many members a group of no known set has: its record says, or its pods do."""
+    said = [size for pod in pods if (size := pod.metadata.annotations.get(names.SIZE, "")).isdigit()]
+    return max([record.spec.size if record is not None else 0, *map(int, said), 1])
 
 
 def _state(members: Iterable[Member]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from lws_sched.api import names
 from lws_sched.api.lws import LeaderWorkerSet
@@ -211,6 +212,22 @@ def answer_of(group: WantedGroup, decision: Decision) -> Answer:
         reason=decision.reason,
         fix=decision.fix,
     )
+
+
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """As commands and the page tell it."""
+    return {
+        "name": answer.name,
+        "namespace": answer.namespace,
+        "feasible": answer.feasible,
+        "domain": {"level": answer.level, "value": answer.domain} if answer.feasible else None,
+        "slots": [{"pod": pod, "node": node} for pod, node in answer.slots],
+        "proof": answer.proof,
+        "value": answer.value,
+        "bound": answer.bound,
+        "reason": answer.reason,
+        "fix": answer.fix,
+    }
 
 
 def _unsupported(group: WantedGroup, sentence: str) -> Answer:
