@@ -18,3 +18,14 @@ def micro_time(seconds: float) -> str:
 def seconds_of(text: str) -> float:
     """Seconds since the epoch of an RFC 3339 time; 0.0 of an empty one."""
     return datetime.fromisoformat(text).timestamp() if text else 0.0
+
+
+def age(since: float, now: float | None) -> str:
+    """How long ago, as kubectl says it; `-` where nobody knows the time."""
+    if now is None:
+        return "-"
+    seconds = max(int(now - since), 0)
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"

@@ -18,9 +18,9 @@ from lws_sched.api.core import LEASE, MUTATING_WEBHOOKS, NODE, POD, VALIDATING_W
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.meta import Kind, Meta, Object, Wire
 from lws_sched.api.placement import GROUP_PLACEMENT
-from lws_sched.api.timestamps import seconds_of
+from lws_sched.api.timestamps import age, seconds_of
 from lws_sched.cli.config import Configuration, ExtenderConfiguration
-from lws_sched.cli.output import Cell, Exit, age, listed, plural, print_json, print_lines, print_table
+from lws_sched.cli.output import Cell, Exit, listed, plural, print_json, print_lines, print_table
 from lws_sched.cli.source import Source, speaking
 from lws_sched.kube.errors import ApiError, Forbidden, Invalid, NotFound
 from lws_sched.kube.port import Body

@@ -81,17 +81,6 @@ def plural(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def age(since: float, now: float | None) -> str:
-    """How long ago, as kubectl says it; `-` where nobody knows the time."""
-    if now is None:
-        return "-"
-    seconds = max(int(now - since), 0)
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length}{unit}"
-    return f"{seconds}s"
-
-
 def console() -> Console:
     """For what is no table; a pipe gets no colours."""
     from rich.console import Console

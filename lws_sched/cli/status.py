@@ -9,8 +9,8 @@ from typing import Any
 
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.placement import ABORTING, STICKY, WAITING
-from lws_sched.api.timestamps import seconds_of
-from lws_sched.cli.output import Cell, Exit, age, print_json, print_lines, print_table, say
+from lws_sched.api.timestamps import age, seconds_of
+from lws_sched.cli.output import Cell, Exit, print_json, print_lines, print_table, say
 from lws_sched.cli.source import Source, speaking
 from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.groups import NO_PODS, PARTIAL, PENDING, Group, all_groups
