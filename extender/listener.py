@@ -7,12 +7,17 @@ up; `bind` is answered through a callback from whichever thread finished the com
 Two calls per pod come through here, so the path is short: a parser in C, typed decoding, one write per answer. The
 server speaks what kube-scheduler speaks (POST with a length, kept-alive connections, one call at a time on each) and
 closes any connection that does otherwise.
+
+Whoever may call `bind` may have members bound, so callers are only let in from this host, or with a client certificate:
+given a TLS policy, nobody is answered before `use` has said which certificates those are.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import socket
+import ssl
 import threading
 from collections.abc import Callable
 from typing import Protocol, cast
@@ -21,6 +26,8 @@ import httptools
 import msgspec
 import uvloop
 
+from lws_sched.admission.certificates import Certificate
+from lws_sched.admission.web import TlsPolicy
 from lws_sched.api.extender import BindingArgs, BindingResult, ExtenderArgs, FilterResult
 
 log = logging.getLogger(__name__)
@@ -28,6 +35,7 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 16 * 2**20
 """A filter call for 5,000 nodes is about 300 kB."""
 BACKLOG = 4096
+HANDSHAKE_SECONDS = 10.0
 _FILTER_ARGS = msgspec.json.Decoder(ExtenderArgs)
 _BINDING_ARGS = msgspec.json.Decoder(BindingArgs)
 _ENCODER = msgspec.json.Encoder()
@@ -44,11 +52,14 @@ class Verbs(Protocol):
 
 
 class Listener:
-    """Serves the verbs at http://host:port/{filter,bind}. `start` returns once it accepts calls."""
+    """Serves the verbs at http://host:port/{filter,bind}, or https where a TLS policy is given. `start` returns once it
+    accepts calls."""
 
-    def __init__(self, verbs: Verbs, host: str, port: int) -> None:
+    def __init__(self, verbs: Verbs, host: str, port: int, tls: TlsPolicy | None = None) -> None:
         self._verbs = verbs
-        self._host, self._port = host, port
+        self._host, self._port, self._tls = host, port, tls
+        self._socket: socket.socket | None = None
+        self._server: asyncio.Server | None = None
         self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="verbs", daemon=True)
         self._ready = threading.Event()
@@ -67,6 +78,13 @@ class Listener:
         if self._failure is not None:
             raise self._failure
 
+    def use(self, certificate: Certificate) -> None:
+        """Serve this certificate to every connection from now on, and let in the clients of its authorities; those that
+        are there are not disturbed. Raises OSError, InvalidCertificate."""
+        assert self._tls is not None
+        context = self._tls.for_clients_of(certificate)
+        asyncio.run_coroutine_threadsafe(self._open(context), self._loop).result()
+
     def stop(self) -> None:
         """Close everything; held calls break off, which kube-scheduler takes as a refusal."""
         if self._failure is None and self._thread.is_alive():
@@ -75,21 +93,35 @@ class Listener:
 
     def _run(self) -> None:
         try:
-            server = self._loop.run_until_complete(self._open())
-            self._bound_port = int(server.sockets[0].getsockname()[1])
+            family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+            self._socket = socket.create_server((self._host, self._port), family=family, backlog=BACKLOG)
+            self._bound_port = int(self._socket.getsockname()[1])
+            if self._tls is None:
+                self._loop.run_until_complete(self._open(None))
         except OSError as error:
             self._failure = error
             return
         finally:
             self._ready.set()
         self._loop.run_forever()
-        server.close()
+        if self._server is not None:
+            self._server.close()
+        self._socket.close()
         self._loop.close()
 
-    async def _open(self) -> asyncio.Server:
-        return await self._loop.create_server(
-            lambda: _Connection(self._verbs, self._loop), self._host, self._port, backlog=BACKLOG
+    async def _open(self, context: ssl.SSLContext | None) -> None:
+        """Take new connections in this way. The socket stays the same, so none is refused while the way changes."""
+        assert self._socket is not None
+        before = self._server
+        self._server = await self._loop.create_server(
+            lambda: _Connection(self._verbs, self._loop),
+            sock=self._socket.dup(),
+            backlog=BACKLOG,
+            ssl=context,
+            ssl_handshake_timeout=HANDSHAKE_SECONDS if context else None,
         )
+        if before is not None:
+            before.close()
 
 
 class _Connection(asyncio.Protocol):

@@ -1,9 +1,10 @@
-"""The serving certificate of a webhook server, and the certificate authority that the API server is told to trust.
+"""The serving certificate of a server, and the certificate authority that its clients are told to trust.
 
 Both are made together, once per certificate: a fresh P-256 key signs a fresh authority, the authority signs the
 serving certificate, and the authority's key is dropped. So there is nothing to steal that could sign another one, and
-to rotate is to issue both anew and to register the new authority (`registration`). A certificate is three PEM texts;
-they are what a Secret stores and what several replicas share. Time comes in as seconds since the epoch.
+to rotate is to issue both anew and to have the new authority trusted (`registration`). Where the server admits one
+client only, that client's certificate is signed by the same authority. A certificate is three PEM texts; they are what
+a Secret stores and what several replicas share. Time comes in as seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -67,29 +68,48 @@ class Certificate:
 
 def issue(names: Sequence[str], now: float, lifetime: float = LIFETIME_SECONDS) -> Certificate:
     """A new certificate for DNS names and IP addresses, signed by an authority of its own. `lifetime` in seconds."""
-    authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    issuer = _name("lws-sched-webhook-ca")
-    authority = (
-        _unsigned(issuer, issuer, authority_key.public_key(), now, lifetime)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs_certificates=True), critical=True)
-        .sign(authority_key, hashes.SHA256())
-    )
-    serving = (
-        _unsigned(_name("lws-sched-webhook"), issuer, key.public_key(), now, lifetime)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
-        .sign(authority_key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    return Certificate(
-        certificate=serving.public_bytes(pem),
-        key=key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
-        authority=authority.public_bytes(pem),
-    )
+    return _Authority("lws-sched-webhook", now, lifetime).signed(ExtendedKeyUsageOID.SERVER_AUTH, names)
+
+
+def issue_with_client(
+    names: Sequence[str], client: str, now: float, lifetime: float
+) -> tuple[Certificate, Certificate]:
+    """A serving certificate, and that of the one client called `client`, signed by an authority for these two alone."""
+    authority = _Authority("lws-sched-verbs", now, lifetime)
+    serving = authority.signed(ExtendedKeyUsageOID.SERVER_AUTH, names)
+    return serving, authority.signed(ExtendedKeyUsageOID.CLIENT_AUTH, [client])
+
+
+class _Authority:
+    """A certificate authority that lasts as long as this object."""
+
+    def __init__(self, name: str, now: float, lifetime: float) -> None:
+        self._name, self._now, self._lifetime = name, now, lifetime
+        self._issuer, self._key = _name(f"{name}-ca"), ec.generate_private_key(ec.SECP256R1())
+        self._certificate = (
+            _unsigned(self._issuer, self._issuer, self._key.public_key(), now, lifetime)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage(signs_certificates=True), critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
+
+    def signed(self, use: x509.ObjectIdentifier, names: Sequence[str]) -> Certificate:
+        key, authority_key = ec.generate_private_key(ec.SECP256R1()), self._key.public_key()
+        signed = (
+            _unsigned(_name(self._name), self._issuer, key.public_key(), self._now, self._lifetime)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([use]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([_alternative(name) for name in names]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        pem = serialization.Encoding.PEM
+        return Certificate(
+            certificate=signed.public_bytes(pem),
+            key=key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
+            authority=self._certificate.public_bytes(pem),
+        )
 
 
 def read(certificate: bytes, key: bytes, authorities: bytes = b"") -> Certificate:

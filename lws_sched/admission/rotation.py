@@ -34,6 +34,9 @@ class Held:
     authorities: bytes
 
 
+EMPTY = Held(None, None, b"")
+
+
 def held(data: Mapping[str, bytes]) -> Held:
     """Read a Secret's data. What cannot be read is as good as absent: it is made anew."""
     authorities = data.get(AUTHORITIES, b"")
@@ -56,13 +59,15 @@ def data(state: Held) -> dict[str, bytes | None]:
     }
 
 
-def turned(state: Held, names: Sequence[str], now: float, issue: Issue) -> Held:
+def turned(
+    state: Held, names: Sequence[str], now: float, issue: Issue, trusted_seconds: float = TRUSTED_SECONDS
+) -> Held:
     """What the Secret should hold: the argument itself where that is what it does."""
     serving = state.serving if _is_good(state.serving, names, now) else None
     following = state.following if _is_good(state.following, names, now) else None
     if serving is None:
         serving, following = following or issue(), None
-    elif following is not None and now >= _issued_at(following) + TRUSTED_SECONDS:
+    elif following is not None and now >= _issued_at(following) + trusted_seconds:
         serving, following = following, None
     elif following is None and serving.expires_soon(now):
         following = issue()

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from flask import Flask, Response, request
 
@@ -88,6 +89,11 @@ def _readiness(problem: str) -> Response:
     return Response(text, status, mimetype="text/plain")
 
 
+class Serving(Protocol):
+    def use(self, certificate: Certificate) -> None:
+        """Serve this certificate from now on. Raises OSError where OpenSSL does not want it."""
+
+
 @dataclass
 class Upkeep:
     """Looks, again and again, that the server serves the certificate it should and that the API server trusts it.
@@ -95,13 +101,18 @@ class Upkeep:
     Without a registrar the registration is somebody else's: manifests, cert-manager.
     """
 
-    server: WebServer
+    server: Serving
     source: CertificateSource
     registrar: Registrar | None
     leads: Callable[[], bool]
-    problem: str = "the webhook certificate is not there yet"
-    """Why the webhooks cannot be called; "" where they can."""
+    what: str = "the webhook certificate"
+    """How its problems call the certificate."""
+    problem: str = field(init=False)
+    """Why the server cannot be called; "" where it can."""
     _served: Certificate | None = field(default=None)
+
+    def __post_init__(self) -> None:
+        self.problem = f"{self.what} is not there yet"
 
     @property
     def ends(self) -> float | None:
@@ -130,16 +141,16 @@ class Upkeep:
             self.problem = str(problem)
         except OSError as problem:
             # OpenSSL's refusals are of this kind too: a key that it finds too short.
-            self.problem = f"the webhook certificate cannot be served: {problem}"
+            self.problem = f"{self.what} cannot be served: {problem}"
         except ApiError as problem:
-            self.problem = before and f"the webhooks are not registered yet: {problem}"
-            log.warning("webhooks not looked after reason=%s", problem)
+            missing = self.what if self._served is None else "the webhooks' registration"
+            self.problem = before and f"{missing} is not there yet: {problem}"
+            log.warning("%s not looked after reason=%s", self.what, problem)
         if self.problem != before:
-            log.info("webhooks %s", self.problem or "ready")
+            log.info("%s: %s", self.what, self.problem or "ready")
 
     def _serve(self, certificate: Certificate) -> None:
-        known = self._served
-        if known is None or (known.certificate, known.key) != (certificate.certificate, certificate.key):
+        if certificate != self._served:
             self.server.use(certificate)
         self._served = certificate
 

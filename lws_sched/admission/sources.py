@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +28,53 @@ class CertificateSource(Protocol):
         """The certificate to serve now, with the authorities to trust. Raises ApiError, InvalidCertificate."""
 
 
+Data = Mapping[str, bytes | None]
+"""What a Secret should hold; None for what must not be there."""
+
+
+@dataclass(frozen=True)
+class SharedSecret:
+    """A Secret that all replicas keep side by side: whichever comes first writes it, all read it."""
+
+    cluster: Cluster
+    namespace: str
+    name: str
+
+    def settled(self, turn: Callable[[Mapping[str, bytes]], Data | None]) -> None:
+        """Write what `turn` makes of the data until it makes nothing of it: then it is as it should be. Raises
+        ApiError, InvalidCertificate."""
+        for _ in range(ATTEMPTS):
+            found = self._find()
+            wanted = turn(found.data if found else {})
+            if wanted is None or self._wrote(found, wanted):
+                return
+        raise InvalidCertificate(
+            f"the Secret {self.namespace}/{self.name} keeps changing under us: see who else writes to it"
+        )
+
+    def _find(self) -> Secret | None:
+        try:
+            return self.cluster.get(SECRET, self.namespace, self.name)
+        except NotFound:
+            return None
+
+    def _wrote(self, found: Secret | None, wanted: Data) -> bool:
+        """Whether it was we who wrote; if not, another replica did, and what it wrote counts."""
+        data = {key: _base64(value) for key, value in wanted.items()}
+        metadata = {"namespace": self.namespace, "name": self.name}
+        try:
+            if found is None:
+                present = {key: value for key, value in data.items() if value is not None}
+                self.cluster.create(SECRET, SECRET.body(metadata, type="Opaque", data=present))
+            else:
+                precondition = {"resourceVersion": found.metadata.resource_version}
+                self.cluster.merge(SECRET, self.namespace, self.name, {"metadata": precondition, "data": data})
+        except (AlreadyExists, Conflict):
+            return False
+        log.info("certificate written secret=%s/%s", self.namespace, self.name)
+        return True
+
+
 @dataclass(frozen=True)
 class SharedCertificate:
     """A certificate of our own making in a Secret: whichever replica comes first makes it, all serve it."""
@@ -42,41 +89,20 @@ class SharedCertificate:
     """Seconds."""
 
     def look(self) -> Certificate:
-        for _ in range(ATTEMPTS):
-            found = self._find()
-            state = rotation.held(found.data if found else {})
-            wanted = rotation.turned(state, self.names, self.clock.now(), self._issue)
-            if wanted is state or self._wrote(found, wanted):
-                assert wanted.serving is not None
-                return wanted.serving
-        raise InvalidCertificate(
-            f"the Secret {self.namespace}/{self.secret} keeps changing under us: see who else writes to it"
-        )
+        state = rotation.EMPTY
+
+        def turn(data: Mapping[str, bytes]) -> Data | None:
+            nonlocal state
+            found = rotation.held(data)
+            state = rotation.turned(found, self.names, self.clock.now(), self._issue)
+            return None if state is found else rotation.data(state)
+
+        SharedSecret(self.cluster, self.namespace, self.secret).settled(turn)
+        assert state.serving is not None
+        return state.serving
 
     def _issue(self) -> Certificate:
         return certificates.issue(self.names, self.clock.now(), self.lifetime)
-
-    def _find(self) -> Secret | None:
-        try:
-            return self.cluster.get(SECRET, self.namespace, self.secret)
-        except NotFound:
-            return None
-
-    def _wrote(self, found: Secret | None, wanted: rotation.Held) -> bool:
-        """Whether it was we who wrote; if not, another replica did, and what it wrote counts."""
-        data = {key: _base64(value) for key, value in rotation.data(wanted).items()}
-        metadata = {"namespace": self.namespace, "name": self.secret}
-        try:
-            if found is None:
-                present = {key: value for key, value in data.items() if value is not None}
-                self.cluster.create(SECRET, SECRET.body(metadata, type="Opaque", data=present))
-            else:
-                precondition = {"resourceVersion": found.metadata.resource_version}
-                self.cluster.merge(SECRET, self.namespace, self.secret, {"metadata": precondition, "data": data})
-        except (AlreadyExists, Conflict):
-            return False
-        log.info("webhook certificate written secret=%s/%s %s", self.namespace, self.secret, _told(wanted))
-        return True
 
 
 @dataclass
@@ -112,9 +138,3 @@ class CertificateFiles:
 
 def _base64(value: bytes | None) -> str | None:
     return None if value is None else base64.b64encode(value).decode()
-
-
-def _told(state: rotation.Held) -> str:
-    assert state.serving is not None
-    change = "" if state.following is None else " next=staged"
-    return f"names={','.join(state.serving.names)}{change}"

@@ -29,7 +29,7 @@ from cheroot.server import HTTPConnection
 from cheroot.ssl import Adapter
 from flask import Flask
 
-from lws_sched.admission.certificates import Certificate
+from lws_sched.admission.certificates import Certificate, InvalidCertificate
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,25 @@ class TlsPolicy:
             context.set_ciphers(":".join(self.ciphers))
         return context
 
+    def for_clients_of(self, certificate: Certificate) -> ssl.SSLContext:
+        """Serves the certificate, to clients only that show one which its authorities signed for clients. Raises
+        OSError, InvalidCertificate."""
+        context = self.context()
+        load(context, certificate)
+        if not certificate.authority:
+            raise InvalidCertificate("ca.crt is missing: it says whose client certificates are good")
+        context.load_verify_locations(cadata=certificate.authority.decode())
+        context.verify_mode = ssl.CERT_REQUIRED
+        return context
+
+
+def load(context: ssl.SSLContext, certificate: Certificate) -> None:
+    """Have the context serve this certificate. Raises OSError where OpenSSL does not want it."""
+    with tempfile.TemporaryDirectory(prefix="lws-sched-") as folder:
+        path = Path(folder) / "serving.pem"
+        path.write_bytes(certificate.key + b"\n" + certificate.certificate)
+        context.load_cert_chain(path)
+
 
 class WebServer:
     """Serves `app`; over TLS where a policy is given, once it has a certificate to `use`."""
@@ -73,10 +92,7 @@ class WebServer:
     def use(self, certificate: Certificate) -> None:
         """Serve this certificate to every connection from now on; those that exist are not disturbed."""
         assert self._tls is not None
-        with tempfile.TemporaryDirectory(prefix="lws-sched-") as folder:
-            path = Path(folder) / "serving.pem"
-            path.write_bytes(certificate.key + b"\n" + certificate.certificate)
-            self._tls.load_cert_chain(path)
+        load(self._tls, certificate)
 
     def start(self) -> None:
         """Returns once connections are accepted. Raises OSError where the port is taken."""

@@ -6,6 +6,7 @@ the extender reads an `ExtenderConfiguration` of the same sections. `config_file
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import ssl
 from collections.abc import Mapping
@@ -140,7 +141,30 @@ class ClientConnection(Section, frozen=True, kw_only=True):
 
 
 class Verbs(Section, frozen=True, kw_only=True):
-    bind_address: Annotated[str, Meta(description="Where kube-scheduler calls filter and bind.")] = "127.0.0.1:8900"
+    bind_address: Annotated[
+        str,
+        Meta(
+            description="Where kube-scheduler calls filter and bind: over plain HTTP on a loopback address, else over "
+            "TLS and with a client certificate."
+        ),
+    ] = "127.0.0.1:8900"
+    service_name: Annotated[
+        str, Meta(description="The Service in front of them, which the certificate is made for.")
+    ] = "lws-sched-extender-verbs"
+    secret_name: Annotated[
+        str,
+        Meta(
+            description="The Secret that holds their certificate, and that of kube-scheduler (client.crt, client.key), "
+            "where internalCertManagement is on."
+        ),
+    ] = "lws-sched-extender-verbs"
+    cert_dir: Annotated[
+        str,
+        Meta(
+            description="Folder with tls.crt, tls.key, and in ca.crt who signs kube-scheduler's client certificate, "
+            "read again whenever they change. Used where internalCertManagement is off."
+        ),
+    ] = "/tmp/lws-sched-verbs/serving-certs"
 
 
 class Reservations(Section, frozen=True, kw_only=True):
@@ -218,6 +242,14 @@ def address(text: str) -> tuple[str, int] | None:
     if not port.isdigit() or int(port) > 65535 or ":" not in text:
         raise ValueError(f"{text!r} is not an address such as :8443 or 127.0.0.1:8443")
     return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this host can call there."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def namespace_of(configuration: Common, account: Path = ACCOUNT_NAMESPACE) -> str:

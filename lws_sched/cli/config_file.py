@@ -154,6 +154,9 @@ def _problems(configuration: Common) -> Iterator[tuple[str, str]]:
     yield from _address_problems(configuration)
     yield from _tls_problems(configuration.tls)
     yield from _certificate_problems(configuration.internal_cert_management)
+    if isinstance(configuration, ExtenderConfiguration) and configuration.internal_cert_management.enable:
+        verbs = configuration.verbs
+        yield from _name_problems("verbs.serviceName", verbs.service_name, "verbs.secretName", verbs.secret_name)
     if isinstance(configuration, Configuration) and configuration.gang_scheduling_management is not None:
         provider = configuration.gang_scheduling_management.scheduler_provider
         if provider != VOLCANO:
@@ -206,10 +209,17 @@ def _tls_problems(tls: Tls) -> Iterator[tuple[str, str]]:
 
 
 def _certificate_problems(management: InternalCertManagement) -> Iterator[tuple[str, str]]:
-    if not management.enable:
-        return
-    service, secret = management.webhook_service_name, management.webhook_secret_name
+    if management.enable:
+        section, service, secret = (
+            "internalCertManagement",
+            management.webhook_service_name,
+            management.webhook_secret_name,
+        )
+        yield from _name_problems(f"{section}.webhookServiceName", service, f"{section}.webhookSecretName", secret)
+
+
+def _name_problems(service_path: str, service: str, secret_path: str, secret: str) -> Iterator[tuple[str, str]]:
     if not _DNS_1035.fullmatch(service):
-        yield "internalCertManagement.webhookServiceName", f"{service!r} is not the name of a Service"
+        yield service_path, f"{service!r} is not the name of a Service"
     if not _DNS_1123_SUBDOMAIN.fullmatch(secret) or len(secret) > 253:
-        yield "internalCertManagement.webhookSecretName", f"{secret!r} is not the name of a Secret"
+        yield secret_path, f"{secret!r} is not the name of a Secret"

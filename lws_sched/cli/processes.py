@@ -29,7 +29,7 @@ from lws_sched.admission import registration
 from lws_sched.admission.callers import Callers
 from lws_sched.admission.hook import Hook
 from lws_sched.admission.registration import ConfigurationNames, Connection, Registrar, ServiceConnection, UrlConnection
-from lws_sched.admission.server import HookMeter, Upkeep, hook_server
+from lws_sched.admission.server import HookMeter, Readiness, Upkeep, hook_server
 from lws_sched.admission.sources import CertificateFiles, CertificateSource, SharedCertificate
 from lws_sched.admission.web import WebServer
 from lws_sched.cli import config, endpoints
@@ -83,6 +83,10 @@ def _nothing() -> None:
     return
 
 
+def _no_problem() -> str:
+    return ""
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a process has besides its runtime."""
@@ -95,6 +99,8 @@ class Parts:
     """Called when this replica becomes the leader; may block."""
     lost: Callable[[], None] = _nothing
     """Called when the Lease is lost, before the process ends."""
+    problem: Readiness = _no_problem
+    """Why what this process has besides its runtime cannot be used; "" where it can."""
 
 
 Assemble = Callable[[ThreadedRuntime], Parts]
@@ -124,9 +130,9 @@ def run_controller(invocation: Invocation) -> int:
 
 def run_extender(invocation: Invocation) -> int:
     """Run the extender until SIGTERM; the exit code."""
+    from lws_sched.cli.verb_server import verb_server
     from lws_sched.extender.app import Options, build
     from lws_sched.extender.leader_label import LeaderLabel
-    from lws_sched.extender.listener import Listener
     from lws_sched.extender.metering import MeteredVerbs, PlacementMeter
 
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -134,17 +140,17 @@ def run_extender(invocation: Invocation) -> int:
     def configured(configuration: ExtenderConfiguration) -> Assemble:
         def assemble(runtime: ThreadedRuntime) -> Parts:
             app = build(runtime, Options(taint_reserved_nodes=configuration.reservations.taint_nodes))
-            where = config.address(configuration.verbs.bind_address)
-            assert where is not None
             verbs = MeteredVerbs(app.verbs, runtime.clock)
-            listener = Listener(verbs, *where)
+            namespace = invocation.namespace or config.namespace_of(configuration)
+            server = verb_server(configuration, verbs, runtime.cluster, runtime.clock, namespace)
             pod, lease = os.environ.get("POD_NAME"), runtime.settings.lease
             label = LeaderLabel(runtime, lease.namespace, pod) if pod and lease else None
             return Parts(
                 Webhooks(app.hooks, registration.EXTENDER),
-                (*verbs.instruments(), *PlacementMeter(runtime).instruments()),
-                start=listener.start,
-                stop=listener.stop,
+                (*verbs.instruments(), *server.instruments(), *PlacementMeter(runtime).instruments()),
+                start=server.start,
+                stop=server.stop,
+                problem=server.problem,
                 leading=_nothing if label is None else label.take,
                 lost=lambda: app.verbs.refuse_everything("lws-sched: this replica no longer leads"),
             )
@@ -227,7 +233,7 @@ class Process:
         if not self.started.is_set():
             missing = ", ".join(self.runtime.unsynced())
             return f"still listing {missing}" if missing else "still starting"
-        return self.upkeep.problem
+        return self.upkeep.problem or self.parts.problem()
 
     def _start_servers(self) -> Iterator[WebServer]:
         self.hooks.start()

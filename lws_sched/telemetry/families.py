@@ -88,6 +88,11 @@ CERTIFICATE_ENDS = Family(
     GAUGE,
     "When the serving certificate ends, seconds since the epoch",
 )
+VERBS_CERTIFICATE_ENDS = Family(
+    "lws_sched_verbs_certificate_expiry_seconds",
+    GAUGE,
+    "When the certificate ends that kube-scheduler sees, seconds since the epoch; absent where it calls over loopback",
+)
 READY = Family("lws_sched_ready", GAUGE, "1 where /readyz says so")
 
 # --- controller ------------------------------------------------------------------------------------------------------

@@ -216,7 +216,7 @@ def test_an_api_server_that_does_not_answer_changes_nothing() -> None:
     assert leader.look() == ""
 
     fresh = Replica(world, leads=True, source=leader.upkeep.source)
-    assert fresh.look() == "the webhooks are not registered yet: no answer"
+    assert fresh.look() == "the webhook certificate is not there yet: no answer"
 
 
 class Race(SimCluster):

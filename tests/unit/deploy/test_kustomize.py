@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from deploy.tools import generate_webhooks
+from lws_sched.admission import verb_access
 from lws_sched.cli.config import Common, Configuration, ExtenderConfiguration, address
 from lws_sched.cli.config_file import read
 from lws_sched.extender.leader_label import LEADER
@@ -75,10 +76,11 @@ def test_the_roles_name_the_lease_and_the_secret_of_the_configuration(path: str,
     config = configuration(path, kind)
     (role,) = of_kind(path.replace(DEFAULT, "rbac"), "Role")
     named = {rule["resources"][0]: rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule}
+    more = [config.verbs.secret_name] if isinstance(config, ExtenderConfiguration) else []
 
     assert named == {
         "leases": [config.leader_election.resource_name],
-        "secrets": [config.internal_cert_management.webhook_secret_name],
+        "secrets": [config.internal_cert_management.webhook_secret_name, *more],
     }
 
 
@@ -107,9 +109,27 @@ def test_the_second_scheduler_has_our_profile_and_asks_the_leading_extender() ->
 
     assert second["profiles"] == [each for each in first["profiles"] if each["schedulerName"] == "lws-sched"]
     (asked,), (known,) = second["extenders"], first["extenders"]
-    assert asked == known | {"urlPrefix": "http://lws-sched-extender-verbs.lws-system.svc:8900"}
+    tls = {"caFile": "/verbs/ca.crt", "certFile": "/verbs/client.crt", "keyFile": "/verbs/client.key"}
+    url = "https://lws-sched-extender-verbs.lws-system.svc:8900"
+    assert asked == known | {"urlPrefix": url, "enableHTTPS": True, "tlsConfig": tls}
     assert service["spec"]["selector"][LEADER] == "true"
     assert f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc" in asked["urlPrefix"]
+
+
+def test_the_second_scheduler_mounts_what_the_extender_makes_for_it_and_no_more() -> None:
+    config, (spec, container) = configuration(EXTENDER, ExtenderConfiguration), deployment(SCHEDULER)
+    assert isinstance(config, ExtenderConfiguration)
+    (volume,) = (each for each in spec["volumes"] if each["name"] == "verbs")
+    made = verb_access.written(verb_access.turned(verb_access.read({}), ["x"], 1_800_000_000.0))
+
+    assert volume["secret"]["secretName"] == config.verbs.secret_name
+    assert [each["key"] for each in volume["secret"]["items"]] == ["ca.crt", "client.crt", "client.key"]
+    assert {each["key"] for each in volume["secret"]["items"]} <= made.keys()
+    assert {"name": "verbs", "mountPath": "/verbs", "readOnly": True} in container["volumeMounts"]
+    (service,) = (
+        each for each in of_kind(EXTENDER, "Service") if each["metadata"]["name"] == config.verbs.service_name
+    )
+    assert service["spec"]["ports"] == [{"name": "verbs", "port": 8900, "targetPort": "verbs"}]
 
 
 @pytest.mark.parametrize("overlay", ["volcano", "cert-manager"])

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from lws_sched.admission.certificates import Certificate, InvalidCertificate, issue, issue_with_client
+from lws_sched.admission.web import TlsPolicy
 from lws_sched.api.extender import BindingArgs, BindingResult, ExtenderArgs, FilterResult
 from lws_sched.extender.listener import Listener
 from lws_sched.extender.verbs import Verbs
@@ -104,5 +109,79 @@ def test_a_bug_in_the_filter_costs_one_attempt_and_not_the_listener(listener: Li
 
 
 def test_a_taken_port_is_an_error_at_start(listener: Listener, verbs: StandIn) -> None:
-    with pytest.raises(OSError, match="address already in use"):
+    with pytest.raises(OSError, match="Address already in use"):
         Listener(cast(Verbs, verbs), "127.0.0.1", listener.port).start()
+
+
+# --- from other hosts ------------------------------------------------------------------------------------------------
+def pair() -> tuple[Certificate, Certificate]:
+    return issue_with_client(["127.0.0.1"], "scheduler", time.time(), 3600)
+
+
+def caller(listener: Listener, folder: Path, trusted: bytes, shown: Certificate | None) -> HTTPSConnection:
+    """A connection of somebody who trusts these authorities and shows that certificate."""
+    context = ssl.create_default_context(cadata=trusted.decode())
+    if shown is not None:
+        path = folder / "shown.pem"
+        path.write_bytes(shown.key + shown.certificate)
+        context.load_cert_chain(path)
+    return HTTPSConnection("127.0.0.1", listener.port, timeout=10, context=context)
+
+
+def asked(connection: HTTPSConnection) -> Any:
+    connection.request("POST", "/filter", json.dumps({"Pod": {"metadata": {"name": "p"}}, "NodeNames": ["a"]}))
+    return json.loads(connection.getresponse().read())
+
+
+@pytest.fixture
+def secured(verbs: StandIn) -> Iterator[Listener]:
+    listener = Listener(cast(Verbs, verbs), "127.0.0.1", 0, tls=TlsPolicy())
+    listener.start()
+    yield listener
+    listener.stop()
+
+
+def test_the_holder_of_the_client_certificate_is_answered_over_tls(secured: Listener, tmp_path: Path) -> None:
+    server, client = pair()
+    secured.use(server)
+
+    assert asked(caller(secured, tmp_path, server.authority, client)) == {"NodeNames": ["a"]}
+
+
+@pytest.mark.parametrize("shown", ["nothing", "the server's own", "another authority's"])
+def test_anybody_else_is_refused(secured: Listener, tmp_path: Path, shown: str) -> None:
+    server, _ = pair()
+    secured.use(server)
+    given = {"nothing": None, "the server's own": server, "another authority's": pair()[1]}[shown]
+
+    # TLS 1.3 tells a client of its refusal with the first answer.
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        asked(caller(secured, tmp_path, server.authority, given))
+
+
+def test_plain_http_is_not_answered(secured: Listener) -> None:
+    secured.use(pair()[0])
+
+    with pytest.raises((ConnectionError, OSError)):
+        post(secured, "/filter", {})
+
+
+def test_a_change_of_certificates_disturbs_no_connection_and_ends_old_trust(secured: Listener, tmp_path: Path) -> None:
+    (first, first_client), (second, second_client) = pair(), pair()
+    secured.use(first)
+    kept = caller(secured, tmp_path, first.authority, first_client)
+    assert asked(kept) == {"NodeNames": ["a"]}
+
+    secured.use(second)
+
+    assert asked(kept) == {"NodeNames": ["a"]}
+    assert asked(caller(secured, tmp_path, second.authority, second_client)) == {"NodeNames": ["a"]}
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        asked(caller(secured, tmp_path, second.authority, first_client))
+
+
+def test_a_certificate_that_does_not_say_whom_to_trust_is_not_served(secured: Listener) -> None:
+    alone = issue(["127.0.0.1"], time.time())
+
+    with pytest.raises(InvalidCertificate, match="is missing"):
+        secured.use(Certificate(alone.certificate, alone.key, b""))
