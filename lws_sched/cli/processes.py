@@ -37,7 +37,7 @@ from lws_sched.cli.config import Common, Configuration, ExtenderConfiguration, I
 from lws_sched.cli.config_file import load
 from lws_sched.kube.client import Client
 from lws_sched.kube.clock import SystemClock
-from lws_sched.kube.config import ConfigError
+from lws_sched.kube.errors import ConfigError
 from lws_sched.kube.lease import LeaseName
 from lws_sched.kube.limit import RateLimit
 from lws_sched.kube.runtime import Settings as RuntimeSettings

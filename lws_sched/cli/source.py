@@ -42,8 +42,7 @@ OPTIONAL = (GROUP_PLACEMENT, LEADER_WORKER_SET, TOPOLOGY)
 @contextmanager
 def speaking() -> Iterator[None]:
     """Say what went wrong in one sentence and end with the code that stands for it."""
-    from lws_sched.kube.config import ConfigError
-    from lws_sched.kube.errors import ApiError
+    from lws_sched.kube.errors import ApiError, ConfigError
 
     try:
         yield

@@ -53,3 +53,7 @@ class Unavailable(ApiError):
 
 class LostLease(Exception):
     """This process is no longer the leader: it must not write."""
+
+
+class ConfigError(Exception):
+    """There is no usable configuration. The message says what was looked for and where."""
