@@ -10,7 +10,7 @@ by state of the record:
   never come: abort, as a pin cannot be undone.
 - Committed: only forward. Bindings left undone are posted; a member lost before its stage was bound takes all with it.
 - Bound: a member that comes back gets its slot, or another one where its node is lost or refused it. When the leader
-  goes, the slots are kept (Sticky) for the next one.
+  goes, the slots are kept (Sticky) for the next one, but for those on nodes that the leader was told to leave.
 - Sticky: the next incarnation is given these slots; where some are lost, all of those are replaced in one decision.
   What it still has is kept while it waits for that.
 - Aborting: wait until every member that is not behind our gate is gone, then plan again.
@@ -248,6 +248,9 @@ def _bound(view: View, record: GroupPlacement) -> Step:
         return Step(write=records.sticky(record, view.stamp))
     if leader.metadata.uid != record.status.leader_uid:
         return Step(write=records.sticky(record, view.stamp), plan=is_gated(leader))
+    leaving = _to_leave(leader, record)
+    if leaving:
+        return Step(write=records.leaving(record, leaving, view.stamp.now + FORGET_REFUSAL_SECONDS, view.stamp))
     slots = _slot_by_name(record)
     unbound = [
         (pod, slots[pod.metadata.name])
@@ -265,6 +268,12 @@ def _bound(view: View, record: GroupPlacement) -> Step:
     waits = any(is_behind_our_gate_alone(view.pods[index]) for index in lost & view.pods.keys())
     again = REFUSED_SECONDS if any(_is_unschedulable(pod) for pod in view.pods.values()) else None
     return Step(place=_to_place(view, record), delete=stuck, plan=waits, again=again)
+
+
+def _to_leave(leader: Pod, record: GroupPlacement) -> tuple[str, ...]:
+    """Nodes that the group is to leave and that its record does not know of yet."""
+    asked = {node.strip() for node in leader.metadata.annotations.get(names.LEAVE_NODES, "").split(",")}
+    return tuple(sorted(asked - {slot.node for slot in record.status.refused} - {""}))
 
 
 def lost_slots(view: View, record: GroupPlacement) -> frozenset[int]:

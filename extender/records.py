@@ -110,6 +110,15 @@ def member_refused(record: GroupPlacement, refused: tuple[api.RefusedSlot, ...],
     return _stamped(record, status, stamp, keep_since=True)
 
 
+def leaving(record: GroupPlacement, nodes: tuple[str, ...], until: float, stamp: Stamp) -> GroupPlacement:
+    """The group is to leave these nodes when it is next taken down: it gets no slot there until that time. Nobody who
+    stands is moved."""
+    reason = f"it is to leave {nodes[0]}" + (f" and {len(nodes) - 1} more nodes" if len(nodes) > 1 else "")
+    slots = tuple(api.RefusedSlot(node=node, until=until, reason=reason) for node in nodes)
+    status = replace(record.status, refused=(*record.status.refused, *slots), reason=reason)
+    return _stamped(record, status, stamp, keep_since=True)
+
+
 def member_waiting(record: GroupPlacement, refused: Refused, stamp: Stamp) -> GroupPlacement:
     """Returned members of a bound group have no slot now; the record says why."""
     status = replace(record.status, reason=refused.reason, fix=refused.fix)

@@ -158,18 +158,27 @@ def topology(output: str, **cluster: Any) -> None:
     help="The LeaderWorkerSets that are to fit, in YAML or JSON; - for standard input. May be repeated.",
 )
 @click.option("-n", "--namespace", default="default", help="The namespace of sets that name none.")
+@click.option("--yes", "act", is_flag=True, help="Do it: move the groups of the plan, one after the other.")
+@click.option("--timeout", "patience", default=300.0, help="With --yes: give up on a group after so many seconds.")
 @_cluster_options
 @_output_option
-def defrag(files: tuple[str, ...], namespace: str, output: str, **cluster: Any) -> None:
+def defrag(files: tuple[str, ...], namespace: str, act: bool, patience: float, output: str, **cluster: Any) -> None:
     """The fewest pods to move so that LeaderWorkerSets fit, in an order in which each goes to room that is free.
 
-    Groups move whole where their members must stay together. Nothing is done.
+    Groups move whole where their members must stay together. Without --yes it only tells. With --yes groups are moved,
+    and no other pods: each is taken down when its set's maxUnavailable allows it, and has to run elsewhere before the
+    next one goes. What is left to do is planned anew after each, so it may be stopped and run again.
 
-    Exit code: 0 all groups have a place then, 3 some have none, 2 bad input, 1 the cluster does not answer.
+    \b
+    lws-sched defrag --for lws.yaml                          # what would move, and where to
+    lws-sched defrag --for lws.yaml --yes                    # move it
+
+    Exit code: 0 all groups have a place then, 3 some have none, 2 bad input, 1 the cluster does not answer, or it could
+    not be carried out.
     """
     from lws_sched.cli import defrag as command
 
-    sys.exit(command.run(files, namespace, cluster, as_json=output == "json"))
+    sys.exit(command.run(files, namespace, cluster, as_json=output == "json", act=act, patience=patience))
 
 
 @click.command(short_help="Empty a node or a domain of groups.")

@@ -1,4 +1,7 @@
-"""`lws-sched defrag`: the fewest pods to move so that a blocked group fits, in an order that can be carried out."""
+"""`lws-sched defrag`: the fewest pods to move so that a blocked group fits, in an order that can be carried out.
+
+Without --yes it only tells.
+"""
 
 from __future__ import annotations
 
@@ -7,28 +10,45 @@ from typing import Any
 
 from lws_sched.cli.output import Exit, plural, print_json, print_lines, say
 from lws_sched.cli.plan import ours
-from lws_sched.cli.source import Source, once, read_sets, speaking
+from lws_sched.cli.source import FileCluster, LiveCluster, Source, once, read_sets, speaking
 from lws_sched.intake.defrag import Plan, Step, plan_moves
+from lws_sched.intake.documents import BadInput
 from lws_sched.intake.what_if import answer_json
 
 
-def run(files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_json: bool) -> Exit:
-    """Plan and print; the exit code."""
+def run(
+    files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_json: bool, act: bool, patience: float
+) -> Exit:
+    """Plan, print, and where asked to, do it; the exit code."""
     with speaking():
         once(*files, *source["clusters"])
         sets = tuple(map(ours, read_sets(files, namespace)))
         opened = Source(**source).open()
+        if act and isinstance(opened, FileCluster):
+            raise BadInput("nothing can be moved on a cluster in a file: leave out --yes, or --cluster")
         cluster = opened.read()
-        plans = plan_moves(cluster, sets, opened.shapes(cluster, sets))
+        shapes = opened.shapes(cluster, sets)
+        plans = plan_moves(cluster, sets, shapes, only_ours=act)
+        _tell(plans, as_json=as_json, act=act)
+        if act and isinstance(opened, LiveCluster):
+            from lws_sched.cli.moving import Mover
+
+            return Mover(opened, sets, shapes, patience).run(plans)
+    return Exit.OK if all(plan.answer.feasible for plan in plans) else Exit.REFUSED
+
+
+def _tell(plans: Sequence[Plan], *, as_json: bool, act: bool) -> None:
     if as_json:
         print_json({"groups": [_json(plan) for plan in plans]})
-    else:
-        for plan in plans:
-            print_lines(*_sentences(plan))
-        moved = sum(plan.moved for plan in plans)
-        placed = sum(plan.answer.feasible for plan in plans)
-        say(f"{placed} of {plural(len(plans), 'group')} fit then, with {plural(moved, 'pod')} moved; nothing was done")
-    return Exit.OK if all(plan.answer.feasible for plan in plans) else Exit.REFUSED
+        return
+    for plan in plans:
+        print_lines(*_sentences(plan))
+    placed, moved = sum(plan.answer.feasible for plan in plans), sum(plan.moved for plan in plans)
+    fit = f"{placed} of {plural(len(plans), 'group')} {'fits' if placed == 1 else 'fit'}"
+    if not moved:
+        say(f"{fit}; there is nothing to move")
+    elif not act:
+        say(f"{fit} once {plural(moved, 'pod')} moved; nothing was done: --yes moves the groups")
 
 
 def _sentences(plan: Plan) -> list[str]:

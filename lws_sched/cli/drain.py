@@ -10,17 +10,15 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lws_sched.api.core import NODE, POD
-from lws_sched.api.meta import split_key
+from lws_sched.api.core import NODE
 from lws_sched.cli.output import Exit, listed, plural, print_json, print_lines, print_table, say
 from lws_sched.cli.source import FileCluster, LiveCluster, Source, speaking
+from lws_sched.cli.takedown import LOOK_SECONDS, can_spare, delete_leader, is_back
 from lws_sched.intake import capacity
 from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.documents import BadInput
 from lws_sched.intake.drain import Departure, plan_drain, stuck_groups
 from lws_sched.intake.groups import Group, all_groups
-
-LOOK_SECONDS = 1.0
 
 
 def run(source: Mapping[str, Any], target: str, *, as_json: bool, act: bool, patience: float) -> Exit:
@@ -113,15 +111,15 @@ def _carry_out(cluster: LiveCluster, nodes: Sequence[str], planned: Sequence[Dep
     deadline = time.monotonic() + patience
     while waiting or gone:
         groups = {group.key: group for _, groups in all_groups(cluster.read()) for group in groups}
-        for key in [key for key in gone if _is_back(groups.get(key), nodes)]:
+        for key in [key for key in gone if is_back(groups.get(key), nodes)]:
             del gone[key]
             say(f"{key} runs again, in {groups[key].domain or 'the cluster'}")
             deadline = time.monotonic() + patience
         for each in [*waiting]:
-            if _can_go(each, groups):
+            if can_spare(each.set_key, each.group, each.at_once, groups):
                 waiting.remove(each)
                 gone[each.group] = each.set_key
-                cluster.client.delete(POD, *split_key(each.group), propagation="Foreground")
+                delete_leader(cluster, each.group)
                 say(f"{each.group} taken down: {plural(len(waiting), 'group')} to go")
                 break
         if (waiting or gone) and time.monotonic() > deadline:
@@ -130,14 +128,3 @@ def _carry_out(cluster: LiveCluster, nodes: Sequence[str], planned: Sequence[Dep
             return Exit.FAILED
         time.sleep(LOOK_SECONDS)
     return Exit.OK if all(each.feasible for each in planned) else Exit.REFUSED
-
-
-def _is_back(group: Group | None, nodes: Sequence[str]) -> bool:
-    return group is not None and group.ready == group.size and not {*nodes} & {*group.nodes}
-
-
-def _can_go(departure: Departure, groups: Mapping[str, Group]) -> bool:
-    """Whether its set can spare the group now: as many of its groups as may be away are not away already."""
-    of_set = [group for group in groups.values() if f"{group.namespace}/{group.set_name}" == departure.set_key]
-    away = sum(group.ready < group.size for group in of_set if group.key != departure.group)
-    return away < departure.at_once

@@ -39,9 +39,15 @@ class Plan:
 
 
 def plan_moves(
-    cluster: Cluster, sets: Sequence[LeaderWorkerSet], shapes: Mapping[str, MemberShapes], budget: Budget = BUDGET
+    cluster: Cluster,
+    sets: Sequence[LeaderWorkerSet],
+    shapes: Mapping[str, MemberShapes],
+    budget: Budget = BUDGET,
+    *,
+    only_ours: bool = False,
 ) -> tuple[Plan, ...]:
-    """One plan after the other for each group of the sets; each counts on the steps of those before it."""
+    """One plan after the other for each group of the sets; each counts on the steps of those before it. `only_ours`
+    leaves everybody where they are but the groups that we place."""
     answers = {answer.key: answer for answer in what_if(cluster, sets, shapes)}
     fleet = cluster.fleet(without=frozenset(key for key, answer in answers.items() if not answer.standing))
     snapshot = fleet.snapshot()
@@ -53,7 +59,7 @@ def plan_moves(
     movables = {
         each.request.key: each
         for each in (*standing_groups(cluster, snapshot), *standing_pods(cluster, resources))
-        if each.request.key not in groups
+        if each.request.key not in groups and (not only_ours or each.request.key in cluster.record_of)
     }
     plans: dict[str, Plan] = {}
     for key, answer in answers.items():

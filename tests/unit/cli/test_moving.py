@@ -80,6 +80,13 @@ def test_moves_for_several_groups_follow_from_one_another(files: Files) -> None:
     assert plan(files, after, wide).code == 0
 
 
+def test_a_plan_says_that_nothing_was_done_and_how_to_do_it_and_a_file_cannot_be_acted_on(files: Files) -> None:
+    arguments = ("defrag", "--for", files.sets(lws("wide", size=4).required()), "--cluster", files.cluster(broken_up()))
+    assert "1 of 1 group fits once 1 pod moved; nothing was done: --yes moves the groups" in run(*arguments).err
+    acted = run(*arguments, "--yes")
+    assert (acted.code, "nothing can be moved on a cluster in a file" in acted.err) == (2, True)
+
+
 def test_a_drained_rack_sends_its_groups_whole_to_others(files: Files) -> None:
     nodes = [f"rack-00-host-0{index}" for index in range(3)]
     objects = [*racks(2, 4), in_default(lws("a", size=3).required()), *standing("a-0", nodes)]

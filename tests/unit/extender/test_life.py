@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from msgspec.structs import replace as replaced
+
+from lws_sched.api import names
 from lws_sched.api import placement as api
-from lws_sched.extender import life
+from lws_sched.extender import life, records
 from lws_sched.extender.life import NOTHING, Step, decide
-from lws_sched.extender.records import NO_POD_CAME
+from lws_sched.extender.records import NO_POD_CAME, Stamp
 from tests.unit.extender.builders import (
     NODES,
     NOW,
@@ -207,6 +210,20 @@ class TestBound:
             assert step.write is not None
             assert step.write.status.slots == NODES
             assert step.write.status.committed == {}
+
+    def test_notes_the_nodes_that_its_leader_tells_it_to_leave_and_moves_nobody_before_it_goes(self) -> None:
+        pods = bound_members()
+        pods[0] = replaced(pods[0], metadata=replaced(pods[0].metadata, annotations={names.LEAVE_NODES: "n1, far"}))
+        step = decide(view(record(api.BOUND, leader_uid="uid-0"), pods))
+        assert step.write is not None
+        assert {slot.node for slot in step.write.status.refused} == {"n1", "far"}
+        assert (step.write.status.slots, step.delete, step.plan) == (NODES, (), False)
+        assert decide(view(step.write, pods)).write is None
+
+    def test_a_group_that_was_told_to_leave_a_node_comes_back_elsewhere(self) -> None:
+        noted = records.leaving(record(api.STICKY, leader_uid="old"), ("n1",), NOW + 300, Stamp(1, NOW))
+        assert decide(view(noted, {0: pod(0, gated=True)})).plan
+        assert life.lost_slots(view(noted), noted) == {1}
 
     def test_a_leader_of_a_new_incarnation_that_was_gated_asks_for_a_place(self) -> None:
         step = decide(view(record(api.BOUND, leader_uid="old"), {0: pod(0, gated=True)}))
