@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lws_sched.cli.output import Exit, plural, print_json, print_lines, say
+from lws_sched.cli.output import Exit, plural, print_json, print_lines, progress, say
 from lws_sched.cli.plan import ours
 from lws_sched.cli.source import FileCluster, LiveCluster, Source, once, read_sets, speaking
 from lws_sched.intake.defrag import Plan, Step, plan_moves
@@ -28,7 +28,8 @@ def run(
             raise BadInput("nothing can be moved on a cluster in a file: leave out --yes, or --cluster")
         cluster = opened.read()
         shapes = opened.shapes(cluster, sets)
-        plans = plan_moves(cluster, sets, shapes, only_ours=act)
+        with progress("looking for the fewest moves"):
+            plans = plan_moves(cluster, sets, shapes, only_ours=act)
         _tell(plans, as_json=as_json, act=act)
         if act and isinstance(opened, LiveCluster):
             from lws_sched.cli.moving import Mover

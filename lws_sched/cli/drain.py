@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lws_sched.api.core import NODE
-from lws_sched.cli.output import Exit, listed, plural, print_json, print_lines, print_table, say
+from lws_sched.cli.output import Exit, listed, plural, print_json, print_lines, print_table, progress, say
 from lws_sched.cli.source import FileCluster, LiveCluster, Source, speaking
 from lws_sched.cli.takedown import LOOK_SECONDS, can_spare, delete_leader, is_back
 from lws_sched.intake import capacity
@@ -28,7 +28,8 @@ def run(source: Mapping[str, Any], target: str, *, as_json: bool, act: bool, pat
             raise BadInput("a cluster in a file cannot be drained: leave out --yes, or --cluster")
         cluster = opened.read()
         nodes = _nodes(cluster, target)
-        planned = plan_drain(cluster, nodes)
+        with progress("planning"):
+            planned = plan_drain(cluster, nodes)
         stuck = stuck_groups(cluster, nodes, planned)
         if as_json:
             print_json(

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from lws_sched.api.meta import key_of
-from lws_sched.cli.output import Exit, print_json, print_lines, print_table
-from lws_sched.cli.source import Source, speaking
+from lws_sched.cli.output import Exit, print_json, print_lines, print_table, say
+from lws_sched.cli.source import GROUP_KINDS, FileCluster, LiveCluster, Source, speaking
+from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.explaining import Explained, explain, place_and_name
 from lws_sched.intake.groups import Group, Member
 
@@ -16,9 +17,21 @@ def run(source: Mapping[str, Any], target: str, namespace: str, *, as_json: bool
     with speaking():
         opened = Source(**source).open()
         where, name = place_and_name(target, namespace)
-        lws, groups = explain(opened.read(), where, name, opened.shapes, opened.now())
+        found = opened.read(where, GROUP_KINDS)
+        lws, groups = explain(found, where, name, opened.shapes, opened.now(), lambda: _whole(opened))
     show(key_of(lws), groups, as_json=as_json)
     return Exit.OK
+
+
+def _whole(opened: FileCluster | LiveCluster) -> Cluster | None:
+    """With the hardware; None where the user may not see that."""
+    from lws_sched.kube.errors import Forbidden
+
+    try:
+        return opened.read()
+    except Forbidden as error:
+        say(f"note: no plan was made at this moment: {error}")
+        return None
 
 
 def show(lws: str, groups: Sequence[Explained], *, as_json: bool) -> None:

@@ -6,8 +6,11 @@ a pipe is as wide as what it holds.
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PIPE_WIDTH = 10_000
+MOMENT_SECONDS = 0.5
+CLEAR_LINE = "\r\x1b[K"
 
 
 class Exit(IntEnum):
@@ -59,6 +64,23 @@ def print_table(headers: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
 def say(text: str) -> None:
     """A word beside the result."""
     click.echo(text, err=True)
+
+
+@contextmanager
+def progress(text: str) -> Iterator[None]:
+    """A word on the terminal while something takes longer than a moment; gone when it is over. A pipe gets none."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+        yield
+        return
+    timer = threading.Timer(MOMENT_SECONDS, lambda: click.echo(f"{text} ...\r", nl=False, err=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+        click.echo(CLEAR_LINE, nl=False, err=True)
 
 
 def fail(text: str, code: Exit) -> NoReturn:

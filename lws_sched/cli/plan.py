@@ -7,7 +7,7 @@ from typing import Any
 
 from lws_sched.api import names
 from lws_sched.api.lws import LeaderWorkerSet
-from lws_sched.cli.output import Cell, Exit, listed, print_json, print_lines, print_table, say
+from lws_sched.cli.output import Cell, Exit, listed, print_json, print_lines, print_table, progress, say
 from lws_sched.cli.source import Source, once, read_sets, speaking
 from lws_sched.intake.sets import on_our_scheduler
 from lws_sched.intake.wanted import is_ours
@@ -22,7 +22,9 @@ def run(files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_j
         opened = Source(**source).open()
         cluster = opened.read()
         sets = tuple(map(ours, sets))
-        answers = what_if(cluster, sets, opened.shapes(cluster, sets), now=opened.now())
+        shapes = opened.shapes(cluster, sets)
+        with progress("planning"):
+            answers = what_if(cluster, sets, shapes, now=opened.now())
     if as_json:
         print_json({"groups": [answer_json(answer) for answer in answers]})
     else:

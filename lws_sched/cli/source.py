@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lws_sched import __version__
-from lws_sched.api.core import POD, PodSpec
+from lws_sched.api.core import NODE, POD, PRIORITY_CLASS, PodSpec
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import Kind, key_of
 from lws_sched.api.placement import GROUP_PLACEMENT
 from lws_sched.api.topology import TOPOLOGY
-from lws_sched.cli.output import Exit, fail, say
+from lws_sched.cli.output import Exit, fail, progress, say
 from lws_sched.intake import documents, shapes
 from lws_sched.intake.cluster import KINDS, Cluster, cluster_of, level_list
 from lws_sched.intake.documents import BadInput, Document
@@ -35,6 +35,17 @@ if TYPE_CHECKING:
     from lws_sched.kube.client import Client
 
 STDIN = "-"
+FIELDS = {
+    NODE: "nodes",
+    POD: "pods",
+    LEADER_WORKER_SET: "sets",
+    GROUP_PLACEMENT: "records",
+    PRIORITY_CLASS: "priority_classes",
+    TOPOLOGY: "topologies",
+}
+GROUP_KINDS = (POD, LEADER_WORKER_SET, GROUP_PLACEMENT)
+"""What tells of groups, without the hardware that they stand on."""
+NAMESPACED = frozenset(GROUP_KINDS)
 OPTIONAL = (GROUP_PLACEMENT, LEADER_WORKER_SET, TOPOLOGY)
 """Kinds that a cluster may not have: nothing of ours is installed there yet."""
 
@@ -42,6 +53,7 @@ OPTIONAL = (GROUP_PLACEMENT, LEADER_WORKER_SET, TOPOLOGY)
 @contextmanager
 def speaking() -> Iterator[None]:
     """Say what went wrong in one sentence and end with the code that stands for it."""
+    from lws_sched.cli.refusals import sentence
     from lws_sched.kube.errors import ApiError, ConfigError
 
     try:
@@ -51,7 +63,7 @@ def speaking() -> Iterator[None]:
     except ConfigError as error:
         fail(str(error), Exit.FAILED)
     except ApiError as error:
-        fail(f"the API server says: {error}", Exit.FAILED)
+        fail(sentence(error), Exit.FAILED)
 
 
 @dataclass(frozen=True)
@@ -82,8 +94,8 @@ class FileCluster:
     paths: tuple[str, ...]
     levels: tuple[Level, ...] = ()
 
-    def read(self) -> Cluster:
-        """Raises BadInput."""
+    def read(self, namespace: str = "", kinds: Sequence[Kind[Any]] = KINDS) -> Cluster:  # noqa: ARG002 - as LiveCluster
+        """All that is there: it costs nothing. Raises BadInput."""
         with _collector_off():
             found = cluster_of(_documents(self.paths), _called(self.paths))
         return _read_by(found, self.levels)
@@ -101,19 +113,16 @@ class LiveCluster:
     client: Client
     levels: tuple[Level, ...] = ()
 
-    def read(self) -> Cluster:
-        """Raises ApiError."""
-        with _collector_off(), ThreadPoolExecutor(len(KINDS)) as pool:
-            nodes, pods, sets, records, classes, topologies = pool.map(self._list, KINDS)
-        found = Cluster(
-            nodes=tuple(nodes),
-            pods=tuple(pods),
-            sets=tuple(sets),
-            records=tuple(records),
-            priority_classes=tuple(classes),
-            topologies=tuple(topologies),
-        )
-        return _read_by(found, self.levels)
+    def read(self, namespace: str = "", kinds: Sequence[Kind[Any]] = KINDS) -> Cluster:
+        """The objects of these kinds, in one namespace or in all: nobody needs rights for more than is asked for.
+
+        Raises ApiError.
+        """
+        with progress("reading the cluster"), _collector_off(), ThreadPoolExecutor(len(kinds)) as pool:
+            listed = pool.map(lambda kind: tuple(self._list(kind, namespace)), kinds)
+            found = dict(zip(kinds, listed, strict=True))
+        cluster = Cluster(**{FIELDS[kind]: objects for kind, objects in found.items()})
+        return _read_by(cluster, self.levels) if NODE in kinds else cluster
 
     def shapes(self, cluster: Cluster, sets: Sequence[LeaderWorkerSet]) -> dict[str, MemberShapes]:
         """As admission makes the members. Raises ApiError."""
@@ -133,11 +142,11 @@ class LiveCluster:
             return template_shapes(cluster, lws)
         return shapes.member_shapes(specs)
 
-    def _list(self, kind: Kind[Any]) -> list[Any]:
+    def _list(self, kind: Kind[Any], namespace: str) -> list[Any]:
         from lws_sched.kube.errors import NotFound
 
         try:
-            return self.client.list(kind)
+            return self.client.list(kind, namespace if kind in NAMESPACED else "")
         except NotFound:
             if kind in OPTIONAL:
                 return []

@@ -11,7 +11,7 @@ from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.placement import ABORTING, STICKY, WAITING
 from lws_sched.api.timestamps import age, seconds_of
 from lws_sched.cli.output import Cell, Exit, print_json, print_lines, print_table, say
-from lws_sched.cli.source import Source, speaking
+from lws_sched.cli.source import GROUP_KINDS, Source, speaking
 from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.groups import NO_PODS, PARTIAL, PENDING, Group, all_groups
 
@@ -26,20 +26,31 @@ def run(source: Mapping[str, Any], namespace: str, *, as_json: bool, watch: bool
     with speaking():
         opened = Source(**source).open()
         if watch:
-            return _watch(lambda: _print(opened.read(), namespace, opened.now(), as_json=as_json))
-        _print(opened.read(), namespace, opened.now(), as_json=as_json)
+            return _watch(
+                lambda: opened.read(namespace, GROUP_KINDS),
+                lambda found: _print(found, namespace, opened.now(), as_json=as_json),
+            )
+        _print(opened.read(namespace, GROUP_KINDS), namespace, opened.now(), as_json=as_json)
     return Exit.OK
 
 
-def _watch(show: Callable[[], None]) -> Exit:
-    """Again and again, until Ctrl-C."""
+def _watch(read: Callable[[], Cluster], show: Callable[[Cluster], None]) -> Exit:
+    """Again and again, until Ctrl-C. Once it has begun, an API server that is away for a while does not end it."""
+    from lws_sched.cli.refusals import sentence
+    from lws_sched.kube.errors import Unavailable
+
+    found = read()
     try:
         while True:
             if sys.stdout.isatty():
                 sys.stdout.write(HOME_AND_CLEAR)
-            show()
+            show(found)
             sys.stdout.flush()
             time.sleep(WATCH_SECONDS)
+            try:
+                found = read()
+            except Unavailable as error:
+                say(f"lws-sched: {sentence(error)}")
     except KeyboardInterrupt:
         return Exit.OK
 

@@ -59,14 +59,21 @@ def place_and_name(target: str, namespace: str) -> tuple[str, str]:
 
 
 def explain(
-    cluster: Cluster, namespace: str, name: str, shapes: Shapes, now: float | None
+    cluster: Cluster,
+    namespace: str,
+    name: str,
+    shapes: Shapes,
+    now: float | None,
+    whole: Callable[[], Cluster | None] | None = None,
 ) -> tuple[LeaderWorkerSet, tuple[Explained, ...]]:
     """The set that a name means, and which of its groups: all, or the one that is named or that a pod belongs to.
 
-    `now` is the time in seconds; None where it is not known. Raises NotThere, BadInput, and what `shapes` raises.
+    `now` is the time in seconds; None where it is not known. `whole` gives the cluster to plan on, where `cluster` has
+    no more than the groups: it is asked only if a group has no place; None where that may not be seen. Raises NotThere,
+    BadInput, and what `shapes` and `whole` raise.
     """
     lws, groups = _find(cluster, namespace, name)
-    fresh = _planned_now(cluster, lws, groups, shapes, now)
+    fresh = _planned_now(whole or (lambda: cluster), lws, groups, shapes, now)
     return lws, tuple(
         Explained(group, ask_of(lws), answer, tuple(_sentences(lws, group, answer, now)))
         for group in groups
@@ -107,10 +114,17 @@ def _pods(cluster: Cluster, namespace: str, name: str) -> list[Pod]:
 
 
 def _planned_now(
-    cluster: Cluster, lws: LeaderWorkerSet, groups: Sequence[Group], shapes: Shapes, now: float | None
+    whole: Callable[[], Cluster | None],
+    lws: LeaderWorkerSet,
+    groups: Sequence[Group],
+    shapes: Shapes,
+    now: float | None,
 ) -> dict[str, Answer]:
     """For groups that have no place: what a plan made at this moment says."""
     if all(group.state in HOLDING or group.state == BOUND for group in groups):
+        return {}
+    cluster = whole()
+    if cluster is None:
         return {}
     ours = lws if is_ours(lws) else on_our_scheduler(lws)
     answers = what_if(cluster, (ours,), shapes(cluster, (ours,)), now=now)

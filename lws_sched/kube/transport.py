@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import msgspec
+from urllib3.exceptions import NewConnectionError
 
 from lws_sched.kube.config import Connection
 from lws_sched.kube.errors import Unavailable
@@ -95,7 +96,7 @@ class Transport:
                 answer = wire.exchange(message, self.read_timeout)
             except FAILURES as error:
                 wire.close()
-                raise _no_answer(request, error) from error
+                raise _no_answer(request, self.connection.wires.host, error) from error
             outcome.status = answer.status
         self.connection.wires.give(wire)
         return answer
@@ -108,7 +109,7 @@ class Transport:
                 stream = Stream(wire, wire.begin(message, silence))
             except FAILURES as error:
                 wire.close()
-                raise _no_answer(request, error) from error
+                raise _no_answer(request, self.connection.wires.host, error) from error
             outcome.status = stream.status
         return stream
 
@@ -121,7 +122,7 @@ class Transport:
         try:
             return self.connection.wires.take(self.connect_timeout)
         except FAILURES as error:
-            raise _no_answer(request, error) from error
+            raise _no_answer(request, self.connection.wires.host, error) from error
 
     def _message(self, request: Request) -> bytes:
         """The request as it goes over the wire. Raises Unavailable where there are no credentials."""
@@ -155,5 +156,8 @@ class _Metered:
         self._meter.count(self.status, self._host, self._method, time.monotonic() - self._began)
 
 
-def _no_answer(request: Request, error: Exception) -> Unavailable:
-    return Unavailable(f"no answer from the API server to {request.method} {request.path}: {error}", status=0)
+def _no_answer(request: Request, host: str, error: Exception) -> Unavailable:
+    # urllib3 says once more to which host, and wraps the cause into how it was tried.
+    cause = error.__cause__ if isinstance(error, NewConnectionError) else None
+    said = f"no answer from the API server at {host} to {request.method} {request.path}: {cause or error}"
+    return Unavailable(said, status=0)

@@ -118,3 +118,24 @@ def test_under_restart_policy_none_a_member_waits_for_a_host_of_the_rack_and_the
     assert (cluster.record("tough-0") or {})["status"].get("reason", "") == ""
     assert all(uid == uids[name] for name, uid in cluster.uids("tough").items() if name != "tough-0-1")
     assert len(cluster.all(PODS)) == 4
+
+
+def test_a_group_that_is_told_to_leave_nodes_stands_elsewhere_once_it_was_taken_down_and_nobody_moves_before(
+    cluster: Cluster,
+) -> None:
+    cluster.has_racks(2, hosts=4)
+    cluster.apply(lws("guest", size=3).required())
+    cluster.eventually(all_groups_complete("guest"))
+    uids, [rack] = cluster.uids("guest"), cluster.racks_of("guest")["guest-0"]
+    nodes = cluster.racks()[rack]
+    cluster.merge(PODS, "guest-0", {"metadata": {"annotations": {"lws-sched.io/leave-nodes": ",".join(nodes)}}})
+    cluster.eventually(lambda _: "" if _is_told_to_leave(cluster, "guest-0", nodes) else "it was not told yet")
+    assert cluster.uids("guest") == uids
+    restart(cluster, "guest-0")
+    cluster.eventually(all_groups_complete("guest", other_than=uids))
+    assert cluster.racks_of("guest")["guest-0"].isdisjoint({rack})
+
+
+def _is_told_to_leave(cluster: Cluster, leader: str, nodes: list[str]) -> bool:
+    record = cluster.record(leader)
+    return record is not None and {*nodes} <= {each["node"] for each in record["status"].get("refused", ())}

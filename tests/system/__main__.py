@@ -39,7 +39,8 @@ def main() -> int:
 def _introduce(kubeconfig: Path, kubectl: Path) -> None:
     sample = ROOT / "deploy" / "samples" / "first.yaml"
     print(f"  export KUBECONFIG={kubeconfig}")
-    print(f"  export PATH={kubectl.parent}:$PATH\n")
+    # kubectl, and beside this Python lws-sched and kubectl-lws.
+    print(f"  export PATH={kubectl.parent}:{Path(sys.executable).parent}:$PATH\n")
     print(f"  kubectl apply -f {sample.relative_to(ROOT)} && kubectl get lws,gp,pods -o wide\n")
     print("Ctrl-C ends it and removes everything.", flush=True)
 

@@ -81,7 +81,9 @@ def test_an_answer_cut_short_is_a_failure(broken: bytes) -> None:
 def test_what_breaks_below_http_is_unavailable() -> None:
     with answering(b"no HTTP at all\r\n\r\n") as wires:
         transport = Transport(Connection(wires, lambda: None), "test/1")
-        with pytest.raises(Unavailable, match="no answer from the API server to GET /api/v1/namespaces/ns/pods/a"):
+        with pytest.raises(
+            Unavailable, match=r"no answer from the API server at 127.0.0.1:\d+ to GET /api/v1/namespaces/ns/pods/a"
+        ):
             transport.send(get(POD, "ns", "a"))
 
 
