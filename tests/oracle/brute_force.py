@@ -7,14 +7,15 @@ every member, which few nodes and members allow; it is there to check `fits`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 
-from lws_sched.placement import GroupRequest, PodShape, Requirement
+from lws_sched.placement import GroupRequest
 from tests.oracle.instances import Instance
+from tests.oracle.pods import Amounts, admits, requests_of
 
-Free = dict[str, int]
+Free = Amounts
 
 
 @dataclass(frozen=True)
@@ -28,35 +29,44 @@ class Node:
     worker: bool
 
 
-def fits(instance: Instance) -> bool:
+def fits(instance: Instance, *levels: str, among: Collection[str] | None = None) -> bool:
+    """Whether the group fits; in one domain of each of the `levels` as well, on the nodes `among` these only."""
     group, nodes = instance.group, _nodes(instance)
-    workers_of = _subgroups(group)
-    for domain in _domains(nodes, _keys(group.required, group.exclusive)):
-        for leader in domain:
-            if leader.leader and _holds(leader.free, group.leader):
-                left = {node.name: dict(node.free) for node in domain}
-                _take(left[leader.name], group.leader)
-                if _workers_fit(group, domain, left, leader, workers_of):
-                    return True
+    nodes = nodes if among is None else [node for node in nodes if node.name in among]
+    keys = _keys(group.required, group.exclusive, *levels)
+    return any(_fits_in(instance, domain) for domain in _domains(nodes, keys))
+
+
+def _fits_in(instance: Instance, domain: Sequence[Node]) -> bool:
+    wanted, subgroups = requests_of(instance.leader), _subgroups(instance.group)
+    for leader in domain:
+        if leader.leader and _holds(leader.free, wanted):
+            left = {node.name: dict(node.free) for node in domain}
+            _take(left[leader.name], wanted)
+            if _workers_fit(instance, domain, left, leader, subgroups):
+                return True
     return False
 
 
 def _workers_fit(
-    group: GroupRequest, domain: Sequence[Node], left: dict[str, Free], leader: Node, subgroups: dict[int, int]
+    instance: Instance, domain: Sequence[Node], left: dict[str, Free], leader: Node, subgroups: dict[int, int]
 ) -> bool:
+    group = instance.group
     keys = _keys(group.subgroup_required, group.subgroup_exclusive)
     if not group.subgroup_size or not keys:
-        return _fill(domain, left, group.worker, sum(subgroups.values()))
+        return _fill(domain, left, requests_of(instance.worker), sum(subgroups.values()))
     homes = [*_domains(domain, keys)]
     own = [number for number, home in enumerate(homes) if leader in home]
     others = [number for number in subgroups if number != _subgroup(group, 0)]
     if _subgroup(group, 0) is not None:
-        return bool(own) and _each_fits(group, homes, left, own, [subgroups[0]], [subgroups[each] for each in others])
-    return _each_fits(group, homes, left, [], [], [subgroups[each] for each in others])
+        return bool(own) and _each_fits(
+            instance, homes, left, own, [subgroups[0]], [subgroups[each] for each in others]
+        )
+    return _each_fits(instance, homes, left, [], [], [subgroups[each] for each in others])
 
 
 def _each_fits(
-    group: GroupRequest,
+    instance: Instance,
     homes: list[list[Node]],
     left: dict[str, Free],
     own: list[int],
@@ -64,19 +74,26 @@ def _each_fits(
     plain: list[int],
 ) -> bool:
     """Whether some choice of homes takes the leader's subgroup (in `own`) and the plain ones, which are alike."""
+    worker = requests_of(instance.worker)
     for chosen in combinations_with_replacement(range(len(homes)), len(plain)):
         picked = [*own, *chosen]
-        if group.subgroup_exclusive:
-            values = [homes[each][0].labels[group.subgroup_exclusive] for each in picked]
+        if key := instance.group.subgroup_exclusive:
+            values = [homes[each][0].labels[key] for each in picked]
             if len(set(values)) < len(values):
                 continue
         trial = {name: dict(free) for name, free in left.items()}
-        if all(
-            _fill(homes[home], trial, group.worker, count)
-            for home, count in zip(picked, (*beside, *plain), strict=True)
-        ):
+        if all(_fill(homes[home], trial, worker, count) for home, count in zip(picked, (*beside, *plain), strict=True)):
             return True
     return False
+
+
+def count_on(instance: Instance) -> dict[str, int]:
+    """By node, how many workers it takes if no other member stands there."""
+    wanted, found = requests_of(instance.worker), {}
+    for node in _nodes(instance):
+        left = {node.name: dict(node.free)}
+        found[node.name] = next(count for count in range(99) if not _fill([node], left, wanted, 1))
+    return found
 
 
 def fits_in_any_way(instance: Instance) -> bool:
@@ -91,7 +108,7 @@ def wrongs(instance: Instance, slots: Sequence[str]) -> list[str]:
     nodes = {node.name: node for node in _nodes(instance)}
     if len(slots) != group.size or any(slot not in nodes for slot in slots):
         return ["not one known node for every member"]
-    found = [*_wrong_rooms(group, nodes, slots)]
+    found = [*_wrong_rooms(instance, nodes, slots)]
     for key in _keys(group.required, group.exclusive):
         if len({nodes[slot].labels.get(key, f"none on {slot}") for slot in slots}) > 1:
             found.append(f"members in several domains of {key}")
@@ -110,15 +127,16 @@ def wrongs(instance: Instance, slots: Sequence[str]) -> list[str]:
     return found
 
 
-def _wrong_rooms(group: GroupRequest, nodes: Mapping[str, Node], slots: Sequence[str]) -> Iterator[str]:
+def _wrong_rooms(instance: Instance, nodes: Mapping[str, Node], slots: Sequence[str]) -> Iterator[str]:
+    leader, worker = requests_of(instance.leader), requests_of(instance.worker)
     left = {name: dict(node.free) for name, node in nodes.items()}
     for index, slot in enumerate(slots):
-        shape, may = (group.worker, nodes[slot].worker) if index else (group.leader, nodes[slot].leader)
+        wanted, may = (worker, nodes[slot].worker) if index else (leader, nodes[slot].leader)
         if not may:
             yield f"member {index} may not stand on {slot}"
-        if not _holds(left[slot], shape):
+        if not _holds(left[slot], wanted):
             yield f"{slot} has no room for member {index}"
-        _take(left[slot], shape)
+        _take(left[slot], wanted)
 
 
 # --- what a node offers ----------------------------------------------------------------------------------------------
@@ -136,34 +154,11 @@ def _nodes(instance: Instance) -> list[Node]:
                     free[name] = free.get(name, 0) - amount
         is_open = node.schedulable and node.name not in group.avoid
         may = [
-            is_open
-            and _admits(node.name, node.labels, {taint.key for taint in node.taints if taint.effect in HARD}, shape)
-            and not _is_held(instance, node.labels, in_subgroup)
-            for shape, in_subgroup in ((group.leader, leader_in), (group.worker, worker_in))
+            is_open and admits(node, pod) and not _is_held(instance, node.labels, in_subgroup)
+            for pod, in_subgroup in ((instance.leader, leader_in), (instance.worker, worker_in))
         ]
-        nodes.append(Node(node.name, node.labels, free, may[0], may[1]))
+        nodes.append(Node(node.name, {**node.labels, "name": node.name}, free, may[0], may[1]))
     return nodes
-
-
-HARD = ("NoSchedule", "NoExecute")
-
-
-def _admits(name: str, labels: Mapping[str, str], taints: set[str], shape: PodShape) -> bool:
-    if not taints <= {each.key for each in shape.tolerations}:
-        return False
-    if any(labels.get(key) != value for key, value in shape.selector):
-        return False
-    return not shape.terms or any(all(_meets(labels, each) for each in term) for term in shape.terms)
-
-
-def _meets(labels: Mapping[str, str], wanted: Requirement) -> bool:
-    value = labels.get(wanted.key)
-    return {
-        "In": value in wanted.values,
-        "NotIn": value not in wanted.values,
-        "Exists": value is not None,
-        "DoesNotExist": value is None,
-    }[wanted.operator]
 
 
 def _is_held(instance: Instance, labels: Mapping[str, str], in_subgroup: bool) -> bool:
@@ -185,20 +180,20 @@ def _is_held(instance: Instance, labels: Mapping[str, str], in_subgroup: bool) -
 # --- counting --------------------------------------------------------------------------------------------------------
 
 
-def _fill(nodes: Sequence[Node], left: dict[str, Free], shape: PodShape, count: int) -> bool:
+def _fill(nodes: Sequence[Node], left: dict[str, Free], wanted: Amounts, count: int) -> bool:
     for node in nodes:
-        while count and node.worker and _holds(left[node.name], shape):
-            _take(left[node.name], shape)
+        while count and node.worker and _holds(left[node.name], wanted):
+            _take(left[node.name], wanted)
             count -= 1
     return not count
 
 
-def _holds(free: Free, shape: PodShape) -> bool:
-    return free.get("pods", 0) >= 1 and all(free.get(name, 0) >= amount for name, amount in shape.requests)
+def _holds(free: Free, wanted: Amounts) -> bool:
+    return all(free.get(name, 0) >= amount for name, amount in wanted.items() if amount)
 
 
-def _take(free: Free, shape: PodShape) -> None:
-    for name, amount in (*shape.requests, ("pods", 1)):
+def _take(free: Free, wanted: Amounts) -> None:
+    for name, amount in wanted.items():
         free[name] = free.get(name, 0) - amount
 
 

@@ -8,9 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from lws_sched.placement import GroupRequest, NodeState, PodShape, Requirement, Taint, Tenant, Toleration
+import msgspec
 
-RESOURCES = ("cpu", "memory", "nvidia.com/gpu")
+from lws_sched.api.core import PodSpec
+from lws_sched.placement import GroupRequest, NodeState, PodShape, Taint, Tenant, shape_of
+from tests.oracle.pods import KINDS, RESOURCES, TAINTS, Spec, spec
+
 ZONE, BLOCK, RACK = "topology.kubernetes.io/zone", "topology.lws-sched.io/block", "topology.lws-sched.io/rack"
 LEVELS = (ZONE, BLOCK, RACK, "kubernetes.io/hostname")
 MOST_NODES, MOST_PODS = 12, 8
@@ -29,35 +32,47 @@ class Standing:
 class Instance:
     nodes: tuple[NodeState, ...]
     standing: tuple[Standing, ...]
+    leader: Spec
+    worker: Spec
+    """What the pods say. The oracle reads these, and not the shapes that the engine made of them for `group`."""
     group: GroupRequest
 
 
 def instance(random: Random, most_nodes: int = MOST_NODES, most_pods: int = MOST_PODS) -> Instance:
+    """Two in five are tidy: labels are complete and nest, nodes are larger, so that more of the large groups fit."""
     count = random.randint(min(2, most_nodes), most_nodes)
-    nodes = tuple(_node(random, index) for index in range(count))
-    standing = tuple(_standing(random, nodes) for _ in range(random.randint(0, 4)))
-    return Instance(nodes, standing, _group(random, nodes, most_pods))
+    tidy = random.random() < 0.4
+    nodes = tuple(_node(random, index, tidy) for index in range(count))
+    standing = tuple(_standing(random, nodes) for _ in range(random.randint(0, 2 if tidy else 4)))
+    worker = spec(random, 3, RACK)
+    leader = worker if random.random() < 0.3 else spec(random, 4, RACK)
+    return Instance(nodes, standing, leader, worker, _group(random, nodes, most_pods, shaped(leader), shaped(worker)))
 
 
-def _node(random: Random, index: int) -> NodeState:
-    labels = {"kubernetes.io/hostname": f"n{index}"} if random.random() < 0.9 else {}
+def shaped(pod: Spec) -> PodShape:
+    """The pod as the engine reads it."""
+    return shape_of(msgspec.convert(pod, PodSpec))
+
+
+def _node(random: Random, index: int, tidy: bool) -> NodeState:
+    labels = {"kubernetes.io/hostname": f"n{index}"} if tidy or random.random() < 0.9 else {}
     rack = random.randint(0, 3)
-    nested = random.random() < 0.7
-    for key, value in ((ZONE, rack // 2 if nested else random.randint(0, 1)), (RACK, rack)):
-        if random.random() < 0.92:
-            labels[key] = f"{value}"
-    if random.random() < 0.85:
-        labels[BLOCK] = str(rack // 2 if nested else random.randint(0, 1))
+    nested = tidy or random.random() < 0.7
+    wider = rack // 2 if nested else random.randint(0, 1)
+    for key, value, share in ((ZONE, wider, 0.92), (RACK, rack, 0.92), (BLOCK, wider, 0.85)):
+        if tidy or random.random() < share:
+            labels[key] = str(value)
     if random.random() < 0.8:
-        labels["kind"] = random.choice(["fast", "slow"])
-    allocatable = {name: random.choice([0, 2, 3, 4, 5, 6, 8, 10]) for name in RESOURCES if random.random() < 0.95}
+        labels["kind"] = random.choice(KINDS)
+    least = 2 if tidy else 0
+    allocatable = {name: random.choice([least, 2, 3, 4, 5, 6, 8, 10]) for name in RESOURCES if random.random() < 0.95}
     allocatable["pods"] = random.choice([1, 2, 3, 8, 8, 8])
-    taints = (Taint("reserved", "", random.choice(["NoSchedule", "NoExecute", "PreferNoSchedule"])),)
+    taints = (Taint("reserved", random.choice(TAINTS), random.choice(["NoSchedule", "NoExecute", "PreferNoSchedule"])),)
     return NodeState(
         name=f"n{index}",
         labels=labels,
         allocatable=allocatable,
-        taints=taints if random.random() < 0.15 else (),
+        taints=taints if random.random() < (0.05 if tidy else 0.15) else (),
         schedulable=random.random() < 0.93,
     )
 
@@ -76,30 +91,17 @@ def _standing(random: Random, nodes: tuple[NodeState, ...]) -> Standing:
     return Standing(random.choice(nodes).name, requests, tenant if random.random() < 0.6 else None)
 
 
-def _shape(random: Random, scale: int) -> PodShape:
-    requests = {name: random.choice([0, 0, 0, 1, 1, 2, scale]) for name in RESOURCES}
-    terms = (
-        (Requirement("kind", "In", ("fast",)),),
-        (Requirement("kind", "DoesNotExist"), Requirement(RACK, "NotIn", ("0", "1"))),
-    )
-    return PodShape(
-        requests=tuple(sorted((name, amount) for name, amount in requests.items() if amount)),
-        selector=(("kind", "fast"),) if random.random() < 0.1 else (),
-        terms=terms[: random.randint(1, 2)] if random.random() < 0.15 else (),
-        tolerations=(Toleration(key="reserved", operator="Exists"),) if random.random() < 0.4 else (),
-    )
-
-
-def _group(random: Random, nodes: tuple[NodeState, ...], most_pods: int) -> GroupRequest:
+def _group(
+    random: Random, nodes: tuple[NodeState, ...], most_pods: int, leader: PodShape, worker: PodShape
+) -> GroupRequest:
     size = random.randint(1, most_pods)
-    worker = _shape(random, 3)
     names = [node.name for node in nodes]
     subgroup_size, policy = _subgroups(random, size)
     return GroupRequest(
         key="here/it-0",
         size=size,
         worker=worker,
-        leader=worker if random.random() < 0.3 else _shape(random, 4),
+        leader=leader,
         required=random.choice(["", "", "", ZONE, BLOCK, RACK]),
         exclusive=random.choice(["", "", "", "", "", ZONE, BLOCK, RACK]),
         preferred=random.choice([(), (), (RACK,), (BLOCK, RACK)]),

@@ -1,4 +1,4 @@
-"""The engine against the oracle, instance by instance."""
+"""The engine against the oracle, instance by instance: whether a group fits, and how well it is placed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from random import Random
 from lws_sched.placement import Fleet, Placed, plan
 from tests.oracle.brute_force import fits, wrongs
 from tests.oracle.instances import Instance, instance
+from tests.oracle.wishes import WISHES, unmet
 
 
 def run(instances: int, seed: int) -> dict[str, int]:
@@ -23,6 +24,17 @@ def run(instances: int, seed: int) -> dict[str, int]:
         else:
             refused += fits(each)
     return {"instances": instances, "refused_but_fit": refused, "misfits": misfits}
+
+
+def run_wishes(instances: int, seed: int) -> dict[str, tuple[int, int]]:
+    """Of the placements: per wish, how many could be judged by it, and how many left it unmet."""
+    found = dict.fromkeys(WISHES, (0, 0))
+    for each in drawn(instances, seed):
+        decision = plan(fleet_of(each).snapshot(), [each.group])[0]
+        for wish, is_unmet in unmet(each, decision.slots).items() if isinstance(decision, Placed) else ():
+            asked, missed = found[wish]
+            found[wish] = (asked + 1, missed + is_unmet)
+    return found
 
 
 def drawn(instances: int, seed: int) -> Iterator[Instance]:
