@@ -13,7 +13,7 @@ from lws_sched.cli.plan import ours
 from lws_sched.cli.source import FileCluster, LiveCluster, Source, once, read_sets, speaking
 from lws_sched.intake.defrag import Plan, Step, plan_moves
 from lws_sched.intake.documents import BadInput
-from lws_sched.intake.what_if import answer_json
+from lws_sched.intake.what_if import answers_json
 
 
 def run(
@@ -40,7 +40,8 @@ def run(
 
 def _tell(plans: Sequence[Plan], *, as_json: bool, act: bool) -> None:
     if as_json:
-        print_json({"groups": [_json(plan) for plan in plans]})
+        answers = answers_json([plan.answer for plan in plans])
+        print_json({"groups": [answer | _moves(plan) for answer, plan in zip(answers, plans, strict=True)]})
         return
     for plan in plans:
         print_lines(*_sentences(plan))
@@ -71,9 +72,8 @@ def _sentences(plan: Plan) -> list[str]:
     return lines
 
 
-def _json(plan: Plan) -> dict[str, Any]:
-    moves = {"moves": [_step(step) for step in plan.steps], "moved": plan.moved, "atLeast": plan.at_least}
-    return answer_json(plan.answer) | moves
+def _moves(plan: Plan) -> dict[str, Any]:
+    return {"moves": [_step(step) for step in plan.steps], "moved": plan.moved, "atLeast": plan.at_least}
 
 
 def _step(step: Step) -> dict[str, Any]:

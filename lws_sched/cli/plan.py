@@ -11,7 +11,7 @@ from lws_sched.cli.output import Cell, Exit, listed, print_json, print_lines, pr
 from lws_sched.cli.source import Source, once, read_sets, speaking
 from lws_sched.intake.sets import on_our_scheduler
 from lws_sched.intake.wanted import is_ours
-from lws_sched.intake.what_if import Answer, answer_json, what_if
+from lws_sched.intake.what_if import Answer, answers_json, what_if
 
 
 def run(files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_json: bool) -> Exit:
@@ -26,7 +26,7 @@ def run(files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_j
         with progress("planning"):
             answers = what_if(cluster, sets, shapes, now=opened.now())
     if as_json:
-        print_json({"groups": [answer_json(answer) for answer in answers]})
+        print_json({"groups": answers_json(answers)})
     else:
         _table(answers)
     return Exit.OK if all(answer.feasible for answer in answers) else Exit.REFUSED

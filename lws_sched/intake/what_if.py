@@ -7,6 +7,7 @@ extender would.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -214,11 +215,16 @@ def answer_of(group: WantedGroup, decision: Decision) -> Answer:
     )
 
 
+def answers_json(answers: Sequence[Answer]) -> list[dict[str, Any]]:
+    """The answers in their order. A name that two of them share is given with its namespace."""
+    names = Counter(answer.name for answer in answers)
+    return [answer_json(each) | ({"name": each.key} if names[each.name] > 1 else {}) for each in answers]
+
+
 def answer_json(answer: Answer) -> dict[str, Any]:
     """As commands and the page tell it."""
     return {
         "name": answer.name,
-        "namespace": answer.namespace,
         "feasible": answer.feasible,
         "domain": {"level": answer.level, "value": answer.domain} if answer.feasible else None,
         "slots": [{"pod": pod, "node": node} for pod, node in answer.slots],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -182,8 +183,11 @@ def test_an_unknown_level_is_a_refusal_that_lists_what_there_is(files: Files) ->
 
 
 def test_a_set_without_a_namespace_is_in_the_one_given(files: Files) -> None:
-    arguments = ("-f", files.sets(lws("a")), "--cluster", files.cluster(racks(1, 1)), "-o", "json", "-n", "team")
-    assert run("plan", *arguments).groups["a-0"]["namespace"] == "team"
+    named = lws("a").body
+    named["metadata"]["namespace"] = "other"
+    sets = files.text("lws.yaml", json.dumps({"kind": "List", "items": [lws("a").body, named, lws("b").body]}))
+    outcome = run("plan", "-f", sets, "--cluster", files.cluster(racks(1, 12)), "-o", "json", "-n", "team")
+    assert [group["name"] for group in outcome.json["groups"]] == ["team/a-0", "other/a-0", "b-0"]
 
 
 def test_objects_that_planning_does_not_read_are_passed_over(files: Files) -> None:

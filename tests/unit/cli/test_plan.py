@@ -36,7 +36,6 @@ def test_every_member_of_a_group_is_told_its_node(files: Files) -> None:
         "groups": [
             {
                 "name": "llama-0",
-                "namespace": "default",
                 "feasible": True,
                 "domain": {"level": RACK, "value": "rack-01"},
                 "slots": [
