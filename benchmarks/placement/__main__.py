@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.placement import command, defragmentation, quality, snapshot, speed
+from benchmarks.placement import command, defragmentation, quality, snapshot, speed, torus
 from tests.oracle import run as run_oracle
 
 QUICK_ORACLE, FULL_ORACLE = 1_000, 10_000
@@ -42,6 +42,7 @@ class Everything:
     """The engine against brute force: groups refused though they fit, wrong placements."""
     snapshot: snapshot.Report
     defragmentation: defragmentation.Report
+    torus: torus.Report
     speed: speed.Report
     quality: quality.Report | None
     """Not part of the quick run."""
@@ -89,6 +90,7 @@ def run_all(options: command.Options) -> Everything:
         speed=timed,
         snapshot=snapshot.run(options),
         defragmentation=defragmentation.run(options),
+        torus=torus.run(options),
         quality=None if options.quick else quality.run(options),
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from benchmarks.placement import charts, defragmentation, quality, snapshot, speed
+from benchmarks.placement import charts, defragmentation, quality, snapshot, speed, torus
 
 if TYPE_CHECKING:
     from benchmarks.placement.__main__ import Everything, Run
@@ -35,6 +35,7 @@ def _lines(everything: Everything) -> Iterator[str]:
         yield from _quality(everything.quality)
     yield from _snapshot(everything.snapshot)
     yield from _defragmentation(everything.defragmentation)
+    yield from _torus(everything.torus)
     yield from _speed(everything.speed)
 
 
@@ -231,6 +232,32 @@ def _defragmentation(report: defragmentation.Report) -> Iterator[str]:
         yield from _table(
             ("case", "seed", "least", "ours", "said"), ((u.case, u.seed, u.least, u.ours, u.said) for u in unsolved)
         )
+
+
+def _torus(report: torus.Report) -> Iterator[str]:
+    yield from _title("Torus: boxes of hosts")
+    yield (
+        f"Members placed, in percent of the best proved bound; {report.checked_boxes:,} boxes were checked. Instances "
+        f"on which ours places fewer than the better first fit: {report.below_best_baseline}."
+    )
+    yield ""
+    names = list(report.rows[0].pct_of_bound)
+    yield from _table(
+        ("torus, boxes", "hosts", "seeds", *names, "proved", "s", "s, no solver", "one box, ms"),
+        (
+            (
+                row.case,
+                row.hosts,
+                row.seeds,
+                *(f"{row.pct_of_bound[name]:.2f}" for name in names),
+                row.proved,
+                f"{row.seconds[torus.OURS]:.2f}",
+                f"{row.seconds[torus.GREEDY]:.3f}",
+                row.milliseconds_one_box,
+            )
+            for row in report.rows
+        ),
+    )
 
 
 def _speed(report: speed.Report) -> Iterator[str]:
