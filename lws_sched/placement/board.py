@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lws_sched.placement import topology
-from lws_sched.placement.exact import placed_on, search
+from lws_sched.placement.exact import least_of, placed_on, search
 from lws_sched.placement.node import taken
 from lws_sched.placement.packing import pack
 from lws_sched.placement.request import GroupRequest, Placed, PodShape
@@ -21,9 +21,6 @@ from lws_sched.placement.room import NEVER, Asked, Need, Room, asked, figures, h
 from lws_sched.placement.snapshot import Snapshot, namespace_of
 from lws_sched.placement.table import ABSENT, Bools, Ints, Partition
 from lws_sched.placement.topology import UnknownLevel
-
-_CROWDED = 1 << 31
-"""More members than stand in any domain."""
 
 
 class Board:
@@ -268,14 +265,16 @@ class _Kind:
         return nodes[codes == min(fitting)[2]] if fitting else None
 
     def _best(self, part: Partition, slack: Ints) -> int | None:
-        """The tightest domain that fits, then the one with the fewest members, then the first."""
-        fitting = np.flatnonzero(slack >= 0)
-        if not len(fitting):
-            return None
-        if len(fitting) == 1:
-            return int(fitting[0])
-        rank = slack[fitting] * _CROWDED + self.board.crowd(part)[1:][fitting]
-        return int(fitting[rank.argmin()])
+        """As `exact` chooses: the tightest domain, in the tightest wider ones, with the fewest members, the first."""
+        fitting = least_of(np.flatnonzero(slack >= 0), slack)
+        for level in () if self.keys.exclusive else self.board.table.levels_around(part):
+            if len(fitting) > 1:
+                around = self.board.table.partition((level,))
+                total, least = self.room.tally(around)
+                fitting = least_of(fitting, around.seen_from(part, total - least, NEVER))
+        if len(fitting) > 1:
+            fitting = least_of(fitting, self.board.crowd(part)[1:])
+        return int(fitting[0]) if len(fitting) else None
 
     def _pack(self, part: Partition, nodes: Ints) -> tuple[int, ...]:
         room = Room(self.room.workers, self.room.loss)

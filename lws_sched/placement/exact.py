@@ -1,12 +1,13 @@
 """One group, placed whole: an exact search over topology domains, by array arithmetic and without a solver.
 
 The narrowest domain that takes the whole group wins: preferred levels first, then every known level from a single host
-up to what is required. Among the domains of a level the one with the least slack wins (best fit), then the one with
-the fewest members of other groups, then the first by value. An exclusive domain is chosen by its own slack first,
-since all that is left of it is lost to others of the namespace. Subgroups stand to their inner domains as workers do
-to nodes (`subgroups`). A group that is to be spread goes first to those domains of the spread level that take it whole
-and hold the fewest groups of its LeaderWorkerSet; where none takes it whole, spreading is forgotten. A group that
-stood somewhere goes back there as far as it can (`sticky`).
+up to what is required. Among the domains of a level the one with the least slack wins (best fit), then the one in the
+wider domain with the least slack, level by level, so that small groups gather where larger ones do not fit; then the
+one with the fewest members of other groups, then the first by value. An exclusive domain is chosen by its own slack
+first, since all that is left of it is lost to others of the namespace; within it, nothing wider counts. Subgroups stand
+to their inner domains as workers do to nodes (`subgroups`). A group that is to be spread goes first to those domains of
+the spread level that take it whole and hold the fewest groups of its LeaderWorkerSet; where none takes it whole,
+spreading is forgotten. A group that stood somewhere goes back there as far as it can (`sticky`).
 
 Exact: a group is refused only where no choice of nodes satisfies all that it asks for.
 """
@@ -20,7 +21,7 @@ import numpy as np
 from lws_sched.placement import sticky, topology
 from lws_sched.placement.packing import pack
 from lws_sched.placement.request import GroupRequest, Placed
-from lws_sched.placement.room import Asked, Room, asked, closed_to, idle_devices, room_for, whole_need
+from lws_sched.placement.room import NEVER, Asked, Room, asked, closed_to, idle_devices, room_for, whole_need
 from lws_sched.placement.snapshot import Snapshot
 from lws_sched.placement.subgroups import Nested, layout_of
 from lws_sched.placement.table import ABSENT, NODE_NAME, Bools, Ints, NodeTable, Partition
@@ -98,17 +99,17 @@ def _place(snapshot: Snapshot, request: GroupRequest, keys: Asked, space: Space)
     for level in keys.preferred:
         part = table.partition((*keys.base, level))
         outer = slack[base.codes[part.order[part.starts]]] if keys.exclusive else None
-        domain = _best(snapshot, part, space.slack(part), outer)
+        domain = _best(snapshot, space, part, keys, outer)
         if domain is not None:
             return space.pack(part.members(domain), table.levels_within(part))
     if keys.exclusive:
-        space = space.within(base.codes == _best(snapshot, base, slack, None))
+        space = space.within(base.codes == _best(snapshot, space, base, keys, None))
     for level in table.levels:
         part = table.partition((*keys.base, level))
-        domain = _best(snapshot, part, space.slack(part), None)
+        domain = _best(snapshot, space, part, keys, None)
         if domain is not None:
             return space.pack(part.members(domain), table.levels_within(part))
-    domain = _best(snapshot, base, space.slack(base), None)
+    domain = _best(snapshot, space, base, keys, None)
     assert domain is not None
     return space.pack(base.members(domain), table.levels_within(base))
 
@@ -134,18 +135,28 @@ def groups_by_domain(snapshot: Snapshot, request: GroupRequest, key: str) -> Int
     return np.bincount(pairs[1], minlength=len(column.values))
 
 
-def _best(snapshot: Snapshot, part: Partition, slack: Ints, outer: Ints | None) -> int | None:
-    """The tightest domain that fits: by `outer` slack where given, own slack, fewest members standing there, value."""
-    fitting = np.flatnonzero(slack >= 0)
-    for measure in (outer, slack):
-        if measure is not None and len(fitting) > 1:
-            values = measure[fitting]
-            fitting = fitting[values == values.min()]
+def _best(snapshot: Snapshot, space: Space, part: Partition, keys: Asked, outer: Ints | None) -> int | None:
+    """The tightest domain that fits: by `outer` slack where given, by its own, by that of the wider domains around it,
+    then the one with the fewest members standing there, then the first by value."""
+    slack = space.slack(part)
+    fitting = least_of(np.flatnonzero(slack >= 0), *(each for each in (outer, slack) if each is not None))
+    for level in () if keys.exclusive else snapshot.table.levels_around(part):
+        if len(fitting) > 1:
+            around = snapshot.table.partition((level,))
+            fitting = least_of(fitting, around.seen_from(part, space.slack(around), NEVER))
     if len(fitting) > 1 and len(snapshot.tenancy.positions):
         standing = part.codes[snapshot.tenancy.positions]
-        crowd = np.bincount(standing[standing != ABSENT], minlength=part.count)[fitting]
-        fitting = fitting[crowd == crowd.min()]
+        fitting = least_of(fitting, np.bincount(standing[standing != ABSENT], minlength=part.count))
     return int(fitting[0]) if len(fitting) else None
+
+
+def least_of(domains: Ints, *measures: Ints) -> Ints:
+    """Of these domains those with the least of the first measure; of these, of the second; and so on."""
+    for measure in measures:
+        if len(domains) > 1:
+            values = measure[domains]
+            domains = domains[values == values.min()]
+    return domains
 
 
 def placed_on(table: NodeTable, request: GroupRequest, keys: Asked, slots: tuple[int, ...]) -> Placed:

@@ -75,6 +75,12 @@ class Partition:
             return np.zeros(0, dtype=np.int64)
         return np.minimum.reduceat(amounts[self.order], self.starts)
 
+    def seen_from(self, inner: Partition, amounts: Ints, elsewhere: int) -> Ints:
+        """Per domain of a narrower partition, the amount of the domain here that it lies in, by its first node;
+        `elsewhere` where that is in none."""
+        seen: Ints = np.append(amounts, elsewhere)[self.codes[inner.order[inner.starts]]]
+        return seen
+
     def renew_least(self, least: Ints, amounts: Ints, changed: Ints) -> None:
         """Bring `least(amounts)` up to date, in place, after the amounts of some nodes changed."""
         codes = self.codes[changed]
@@ -108,6 +114,7 @@ class NodeTable:
         self._partitions: dict[tuple[str, ...], Partition] = {}
         self._largest: dict[int, int] = {}
         self._within: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._around: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -128,6 +135,15 @@ class NodeTable:
             levels = (key for key in reversed(self.levels) if key != NODE_NAME)
             found = tuple(key for key in levels if partition.is_divided(self.column(key).codes))
             self._within[partition.keys] = found
+        return found
+
+    def levels_around(self, partition: Partition) -> tuple[str, ...]:
+        """The levels of which several domains of the partition share one, narrowest first."""
+        found = self._around.get(partition.keys)
+        if found is None:
+            first = partition.order[partition.starts]
+            found = tuple(key for key in self.levels if len(np.unique(self.column(key).codes[first])) < partition.count)
+            self._around[partition.keys] = found
         return found
 
     def column(self, key: str) -> Column:
