@@ -48,6 +48,7 @@ class Diagnosis:
 
 
 def diagnose(snapshot: Snapshot, request: GroupRequest) -> Diagnosis:
+    """Why a request that `plan` refuses on this snapshot has no place, and what would help."""
     keys = asked(snapshot.table, request)
     if isinstance(keys, UnknownLevel):
         return Diagnosis(keys.sentence, keys.fix)

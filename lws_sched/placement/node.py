@@ -21,6 +21,8 @@ _DIGITS = re.compile(r"(\d+)")
 
 @dataclass(frozen=True)
 class Taint:
+    """What keeps pods away that do not tolerate it; effects NoSchedule and NoExecute do, PreferNoSchedule does not."""
+
     key: str
     value: str = ""
     effect: str = ""

@@ -40,6 +40,8 @@ class Requirement:
 
 @dataclass(frozen=True)
 class Toleration:
+    """What a pod puts up with, by Kubernetes' rules: an empty key means every taint, an empty effect every effect."""
+
     key: str = ""
     operator: str = "Equal"
     value: str = ""

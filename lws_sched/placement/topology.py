@@ -19,6 +19,8 @@ _OURS = "topology.lws-sched.io/"
 
 @dataclass(frozen=True)
 class Level:
+    """A kind of domain: its name, and the node labels that tell of it, the first that some node carries counting."""
+
     name: str
     labels: tuple[str, ...]
 
