@@ -50,7 +50,8 @@ def _is_well(group: Group) -> bool:
 
 
 def _members(group: Group) -> None:
-    print_table(("  MEMBER", "STATE", "NODE", "RESTARTS", "MESSAGE"), [_row(member) for member in group.members])
+    headers = ("  MEMBER", "STATE", "NODE", "RESTARTS", "MESSAGE")
+    print_table(headers, map(_row, group.members), expendable=("RESTARTS",))
 
 
 def _row(member: Member) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ a pipe is as wide as what it holds.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +21,7 @@ import msgspec
 if TYPE_CHECKING:
     from rich.console import Console
 
-PIPE_WIDTH = 10_000
+GAP = "  "
 MOMENT_SECONDS = 0.5
 CLEAR_LINE = "\r\x1b[K"
 
@@ -39,26 +40,57 @@ def print_json(value: Any) -> None:
     click.echo(text)
 
 
+HEADER = "header"
+
 Cell = str | tuple[str, str]
 """Text, or text and its style."""
 
 
-def print_table(headers: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def print_table(headers: Sequence[str], rows: Iterable[Sequence[Cell]], expendable: Sequence[str] = ()) -> None:
+    """A row is a line, however long: the terminal folds it, and what is copied is whole. Columns that are `expendable`,
+    the first of them first, are left out of a terminal that is too narrow for all."""
+    table = [[*map(_cell, row)] for row in (headers, *rows)]
+    widths = [max(len(text) for text, _ in column) for column in zip(*table, strict=True)]
+    shown = _fitting(headers, widths, expendable)
+    for number, row in enumerate(table):
+        click.echo(_line([row[at] for at in shown], [widths[at] for at in shown], is_header=number == 0))
 
-    is_terminal = sys.stdout.isatty()
-    table = Table(box=None, pad_edge=False, header_style="bold" if is_terminal else "", padding=(0, 2, 0, 0))
-    for header in headers:
-        table.add_column(header, no_wrap=not is_terminal, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) if isinstance(cell, str) else Text(*cell) for cell in row))
-    console = Console(width=None if is_terminal else PIPE_WIDTH, highlight=False)
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        click.echo(line.rstrip(), color=is_terminal or None)
+
+def _cell(cell: Cell) -> tuple[str, str]:
+    return (cell, "") if isinstance(cell, str) else cell
+
+
+def _fitting(headers: Sequence[str], widths: Sequence[int], expendable: Sequence[str]) -> list[int]:
+    """Which columns to show."""
+    shown = [*range(len(headers))]
+    if not sys.stdout.isatty():
+        return shown
+    room = shutil.get_terminal_size().columns
+    for name in expendable:
+        if sum(widths[at] + len(GAP) for at in shown) - len(GAP) > room:
+            shown.remove(headers.index(name))
+    return shown
+
+
+def _line(cells: Sequence[tuple[str, str]], widths: Sequence[int], *, is_header: bool) -> str:
+    """Padded by bare blanks, so that no colour runs into the gaps, and none at the end."""
+    parts = []
+    for (text, style), width in zip(cells, widths, strict=True):
+        parts.append(_styled(text, HEADER if is_header else style) + " " * (width - len(text)))
+    return GAP.join(parts).rstrip()
+
+
+def _styled(text: str, style: str) -> str:
+    if not style or not sys.stdout.isatty():
+        return text
+    if style == HEADER:
+        return click.style(text, bold=True)
+    return click.style(text, fg=style) if has_colour() else text
+
+
+def has_colour() -> bool:
+    """https://no-color.org: any value but the empty one takes the colours away."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def say(text: str) -> None:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from lws_sched.kube.client import Client
 
 STDIN = "-"
+WEBHOOK_FAILED = "failed calling webhook"
+"""How the API server begins where it cannot create an object because a webhook does not answer."""
 FIELDS = {
     NODE: "nodes",
     POD: "pods",
@@ -133,12 +135,17 @@ class LiveCluster:
         return time.time()
 
     def _shapes(self, cluster: Cluster, lws: LeaderWorkerSet) -> MemberShapes:
-        from lws_sched.kube.errors import Forbidden, Invalid, NotFound
+        from lws_sched.kube.errors import Forbidden, Invalid, NotFound, Unavailable
 
         try:
             specs: list[PodSpec] = [self.client.create(POD, body, dry_run=True).spec for body in shapes.dry_runs(lws)]
         except (Invalid, Forbidden, NotFound) as error:
             say(f"note: the templates of {lws.metadata.name} are taken as they are: {error}")
+            return template_shapes(cluster, lws)
+        except Unavailable as error:
+            if WEBHOOK_FAILED not in str(error):
+                raise
+            say(f"note: no pod of {lws.metadata.name} could be created now: {error}; `lws-sched check` tells more")
             return template_shapes(cluster, lws)
         return shapes.member_shapes(specs)
 

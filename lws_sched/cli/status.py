@@ -19,6 +19,9 @@ WATCH_SECONDS = 2.0
 _STYLES = {WAITING: "yellow", PENDING: "yellow", NO_PODS: "yellow", PARTIAL: "red", ABORTING: "red", STICKY: "yellow"}
 HOME_AND_CLEAR = "\x1b[H\x1b[2J"
 
+UNSETTLED = frozenset({WAITING, STICKY, ABORTING, NO_PODS, PENDING, PARTIAL})
+"""States in which a reason is why a group does not run."""
+
 Told = list[tuple[LeaderWorkerSet, tuple[Group, ...]]]
 
 
@@ -95,11 +98,12 @@ def _group_json(group: Group) -> dict[str, Any]:
 
 def _tables(told: Told, now: float | None) -> None:
     headers = ("NAMESPACE", "GROUP", "STATE", "READY", "BOUND", "DOMAIN", "REVISION", "RESTARTS", "FOR")
-    print_table(headers, [_row(group, now) for _, groups in told for group in groups])
+    rows = [_row(group, now) for _, groups in told for group in groups]
+    print_table(headers, rows, expendable=("REVISION", "BOUND", "RESTARTS", "FOR"))
     groups = [group for _, groups in told for group in groups]
     causes: dict[tuple[str, str], list[str]] = {}
     for group in groups:
-        if group.state == WAITING and group.reason:
+        if group.state in UNSETTLED and group.reason:
             causes.setdefault((group.reason, group.fix), []).append(group.name)
     for (reason, fix), waiting in causes.items():
         more = f" (and {len(waiting) - 1} more for the same reason)" if len(waiting) > 1 else ""

@@ -152,7 +152,9 @@ def _map(cluster: Cluster, snapshot: Snapshot, levels: tuple[Level, ...]) -> Non
         racks.append((column.values[column.codes[at[0]]], hosts))
     screen = console()
     print_lines("")
-    screen.print(rack_map(racks, min(screen.width, MAP_WIDTH)))
+    with screen.capture() as drawn:
+        screen.print(rack_map(racks, min(screen.width, MAP_WIDTH)))
+    print_lines(*(line.rstrip() for line in drawn.get().splitlines()))
     screen.print(legend(), soft_wrap=True)
     outside = [snapshot.table.names[node] for node in (partition.codes < 0).nonzero()[0]]
     if outside:

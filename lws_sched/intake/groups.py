@@ -4,7 +4,7 @@ objects."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lws_sched.api import names
 from lws_sched.api.core import Pod
@@ -14,11 +14,14 @@ from lws_sched.api.placement import HOLDING, WAITING, GroupPlacement
 from lws_sched.core.group import has_ready_condition
 from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.standing import standing_node, tenant_of
+from lws_sched.intake.wanted import is_ours, unsupported
 
 NO_PODS = "NoPods"
 PENDING = "Pending"
 PARTIAL = "Partial"
 BOUND = "Bound"
+NO_RECORD = "there is no GroupPlacement of it, which the extender makes within a second"
+SEE_EXTENDER = "see whether the extender runs: `lws-sched check`"
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,10 @@ def _group(cluster: Cluster, lws: LeaderWorkerSet, index: int) -> Group:
     meta, size = lws.metadata, lws.spec.leader_worker_template.size
     key = f"{meta.namespace}/{names.leader_name(meta.name, index)}"
     record, pods = cluster.record_of.get(key), cluster.pods_of.get(key, ())
-    return group_of(meta.namespace, meta.name, index, record=record, pods=pods, size=size)
+    group = group_of(meta.namespace, meta.name, index, record=record, pods=pods, size=size)
+    if record is None and group.state != BOUND and is_ours(lws) and not unsupported(lws):
+        return replace(group, reason=NO_RECORD, fix=SEE_EXTENDER)
+    return group
 
 
 def group_of(
