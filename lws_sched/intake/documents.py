@@ -68,11 +68,14 @@ def read(source: str, data: bytes) -> list[Document]:
         raise BadInput(f"{source} is not text (byte {error.start} is not UTF-8): give YAML or JSON") from error
     if not text.strip():
         raise BadInput(f"{source} is empty: give YAML or JSON, as `kubectl get -o yaml` prints it")
-    values = [*(_json_values(source, text) if text.lstrip()[0] == "{" else _yaml_values(source, text))]
-    documents: list[Document] = []
-    for number, value in enumerate(values, start=1):
-        place = f"{source}, document {number}" if len(values) > 1 else source
-        documents += _objects(place, value)
+    try:
+        values = [*(_json_values(source, text) if text.lstrip()[0] == "{" else _yaml_values(source, text))]
+        documents: list[Document] = []
+        for number, value in enumerate(values, start=1):
+            place = f"{source}, document {number}" if len(values) > 1 else source
+            documents += _objects(place, value)
+    except RecursionError as error:
+        raise _too_deep(source) from error
     return documents
 
 
@@ -119,7 +122,9 @@ def _yaml_values(source: str, text: str) -> Iterator[Any]:
     for part in _SEPARATOR.split(text):
         try:
             items = kubectl_yaml.items_of(part.lstrip("\n"))
-            value = {"kind": "List", "items": items} if items is not None else yaml.load(part, kubectl_yaml.Loader)
+            value = {"kind": "List", "items": items} if items is not None else kubectl_yaml.load(part)
+        except kubectl_yaml.TooDeep as error:
+            raise _too_deep(source) from error
         except yaml.YAMLError:
             value = _retold(source, part, line)
         if value is not None:
@@ -127,10 +132,14 @@ def _yaml_values(source: str, text: str) -> Iterator[Any]:
         line += part.count("\n")
 
 
+def _too_deep(source: str) -> BadInput:
+    return BadInput(f"{source} is nested more than {kubectl_yaml.MOST_NESTED} levels deep: no Kubernetes object is")
+
+
 def _retold(source: str, part: str, line: int) -> Any:
     """Read again by the general parser, whose mistakes carry a line."""
     try:
-        return yaml.load(part, kubectl_yaml.Loader)
+        return kubectl_yaml.load(part)
     except yaml.MarkedYAMLError as error:
         # What is never closed is noticed only at the end: then say where it began.
         last = part.rstrip().count("\n")

@@ -51,6 +51,32 @@ Loader.yaml_implicit_resolvers = {
 }
 
 
+MOST_NESTED = 200
+"""Depth of a document. The general parser recurses, in C, and would end the process rather than complain."""
+_CERTAINLY_FLAT = 400
+"""With no line longer than this and no more brackets, a text is some hundred levels deep at most: that is no danger."""
+
+
+class TooDeep(yaml.YAMLError):
+    """The text is nested more than `MOST_NESTED` levels deep."""
+
+
+def load(text: str) -> Any:
+    """What the general parser makes of a text. Raises yaml.YAMLError."""
+    brackets = text.count("[") + text.count("{")
+    if brackets > _CERTAINLY_FLAT or max(map(len, text.split("\n"))) > _CERTAINLY_FLAT:
+        _check_depth(text)
+    return yaml.load(text, Loader)
+
+
+def _check_depth(text: str) -> None:
+    depth = 0
+    for event in yaml.parse(text, Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MOST_NESTED:
+            raise TooDeep
+
+
 class _Unusual(Exception):
     """Not of kubectl's style."""
 
@@ -74,7 +100,7 @@ def _item(text: str) -> Any:
     try:
         return _Reader(lines).read()
     except _Unusual:
-        return yaml.load(lines, Loader)
+        return load(lines)
 
 
 class _Reader:
@@ -175,7 +201,7 @@ def _plain_or_quoted(text: str) -> Any:
     if quoted is None and (not text or text[0] in "[{&*!|>%@`#" or ": " in text or " #" in text or text.endswith(":")):
         raise _Unusual
     try:
-        value = yaml.load(text, Loader)
+        value = load(text)
     except yaml.YAMLError as error:
         raise _Unusual from error
     if isinstance(value, (dict, list)):

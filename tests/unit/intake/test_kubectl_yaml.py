@@ -7,6 +7,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lws_sched.intake.documents import BadInput, read
 from lws_sched.intake.kubectl_yaml import UNREAD, Loader, items_of
 
 
@@ -132,3 +133,21 @@ items:
 @pytest.mark.parametrize("text", ["kind: List\nitems:\n- {a: 1}\n", "items: []\n", "- a\n", "a: 1\n"])
 def test_another_style_is_left_to_the_general_parser(text: str) -> None:
     assert items_of(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 10_000_000,
+        '{"a":' * 1_000_000,
+        "- " * 1_000_000,
+        "? " * 1_000_000,
+        "kind: a\n" + "".join(f"{' ' * depth}a:\n" for depth in range(1500)),
+        "items:\n- a: " + "[" * 1_000_000,
+        "kind: List\nitems:\n- &a {kind: List, items: [*a]}\n",
+    ],
+    ids=["brackets", "json", "dashes", "keys", "indented", "in an item of kubectl's list", "an alias of itself"],
+)
+def test_what_is_nested_too_deeply_is_one_sentence_and_ends_no_process(text: str) -> None:
+    with pytest.raises(BadInput, match=r"^text is nested more than 200 levels deep: no Kubernetes object is$"):
+        read("text", text.encode())
