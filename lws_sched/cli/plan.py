@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lws_sched.api import names
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.cli.output import Cell, Exit, listed, print_json, print_lines, print_table, progress, say
 from lws_sched.cli.source import Source, once, read_sets, speaking
-from lws_sched.intake.sets import on_our_scheduler
-from lws_sched.intake.wanted import is_ours
+from lws_sched.intake.sets import planned_as_ours
 from lws_sched.intake.what_if import Answer, answers_json, what_if
 
 
@@ -33,13 +31,10 @@ def run(files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_j
 
 
 def ours(lws: LeaderWorkerSet) -> LeaderWorkerSet:
-    name = lws.metadata.name
-    if lws.spec.replicas == 0:
-        say(f"note: {name} has 0 replicas: there is nothing to place")
-    if is_ours(lws):
-        return lws
-    say(f"note: {name} is not on the scheduler {names.SCHEDULER}; planned as if schedulerName in its templates said so")
-    return on_our_scheduler(lws)
+    planned, notes = planned_as_ours(lws)
+    for note in notes:
+        say(f"note: {note}")
+    return planned
 
 
 def _table(answers: Sequence[Answer]) -> None:

@@ -17,6 +17,7 @@ from lws_sched.api.quantity import InvalidQuantity
 from lws_sched.core import validation
 from lws_sched.core.defaulting import defaulted
 from lws_sched.intake.documents import BadInput, Document, bad_quantity, decode
+from lws_sched.intake.wanted import is_ours
 from lws_sched.placement import pod_requests
 
 _TEMPLATE = "spec.leaderWorkerTemplate"
@@ -91,3 +92,13 @@ def on_our_scheduler(lws: LeaderWorkerSet) -> LeaderWorkerSet:
     leader = None if template.leader_template is None else ours(template.leader_template)
     template = replace(template, leader_template=leader, worker_template=ours(template.worker_template))
     return replace(lws, spec=replace(lws.spec, leader_worker_template=template))
+
+
+def planned_as_ours(lws: LeaderWorkerSet) -> tuple[LeaderWorkerSet, tuple[str, ...]]:
+    """The set as planning takes it, and what its owner should know about that."""
+    name = lws.metadata.name
+    notes = (f"{name} has 0 replicas: there is nothing to place",) if lws.spec.replicas == 0 else ()
+    if is_ours(lws):
+        return lws, notes
+    note = f"{name} is not on the scheduler {names.SCHEDULER}; planned as if schedulerName in its templates said so"
+    return on_our_scheduler(lws), (*notes, note)

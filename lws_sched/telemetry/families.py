@@ -95,6 +95,24 @@ VERBS_CERTIFICATE_ENDS = Family(
 )
 READY = Family("lws_sched_ready", GAUGE, "1 where /readyz says so")
 
+# --- placement service -----------------------------------------------------------------------------------------------
+GRPC_STARTED = Family(
+    "grpc_server_started_total", COUNTER, "Calls that began", ("grpc_type", "grpc_service", "grpc_method")
+)
+GRPC_HANDLED = Family(
+    "grpc_server_handled_total",
+    COUNTER,
+    "Calls that ended, by gRPC status",
+    ("grpc_type", "grpc_service", "grpc_method", "grpc_code"),
+)
+GRPC_SECONDS = Family(
+    "grpc_server_handling_seconds",
+    HISTOGRAM,
+    "How long a call took, what it waited for included",
+    ("grpc_type", "grpc_service", "grpc_method"),
+    QUICK,
+)
+
 # --- controller ------------------------------------------------------------------------------------------------------
 SETS = Family(
     "lws_sched_sets",

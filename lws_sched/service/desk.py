@@ -1,0 +1,198 @@
+"""Where questions wait for a planning process, and are given up when nobody waits for the answer any more.
+
+A process answers one question at a time and then waits for the next. One that does not answer in time, or whose caller
+has gone away, is killed; the next question starts another, which takes a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from lws_sched.service import frames
+from lws_sched.service.feed import Feed, Reader
+from lws_sched.service.frames import Admitted, Done, Failed, Never, Question, Template, Templates
+
+log = logging.getLogger(__name__)
+
+PROCESSES = 2
+WAITING = 16
+"""Questions that wait for a process at most; more are turned away."""
+SLICE_SECONDS = 0.05
+"""How soon it is noticed that a caller has gone away."""
+MEMORY_BYTES = 1 << 30
+"""Of one process."""
+COMMAND = (sys.executable, "-m", "lws_sched.service.worker", str(MEMORY_BYTES))
+
+
+class Refusal(Exception):
+    """Why there is no answer: the name of a gRPC status, and one sentence for the caller."""
+
+    def __init__(self, code: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+
+
+class Patience(Protocol):
+    """How long an answer is wanted."""
+
+    def remaining(self) -> float:
+        """Seconds; 0 or less where it is too late."""
+
+    def is_wanted(self) -> bool:
+        """False once the caller has gone away."""
+
+
+Admit = Callable[[tuple[Template, ...]], Admitted]
+"""Answers a worker's question back. Raises Refusal."""
+
+
+class Desk:
+    """Thread-safe. Processes are started when they are first needed."""
+
+    def __init__(self, feed: Feed, processes: int = PROCESSES, command: tuple[str, ...] = COMMAND) -> None:
+        self._feed = feed
+        self._command = command
+        self._most = processes
+        self._turn = threading.Condition()
+        self._free: list[_Process] = []
+        self._busy: set[_Process] = set()
+        self._waiting = 0
+        self._is_open = True
+
+    def stop(self) -> None:
+        """End the processes; questions under way fail."""
+        with self._turn:
+            self._is_open = False
+            processes = [*self._free, *self._busy]
+            self._free, self._busy = [], set()
+            self._turn.notify_all()
+        for process in processes:
+            process.end()
+
+    def ask(self, question: Question, admit: Admit, patience: Patience) -> bytes:
+        """The serialised response. Raises Refusal."""
+        process = self._taken(patience)
+        try:
+            answer = process.answer(question, admit, patience)
+        except BaseException as problem:
+            self._drop(process)
+            if not self._is_open and not isinstance(problem, KeyboardInterrupt):
+                raise _stopping() from None
+            raise
+        self._give_back(process)
+        if isinstance(answer, Failed):
+            raise Refusal(answer.code, answer.sentence)
+        return answer.response
+
+    def _taken(self, patience: Patience) -> _Process:
+        """A process for one question: the one used last, as it knows the most, or a new one."""
+        with self._turn:
+            if self._waiting >= WAITING:
+                raise Refusal("RESOURCE_EXHAUSTED", "too many questions wait for an answer already: try again soon")
+            self._waiting += 1
+            try:
+                while not self._free and len(self._busy) >= self._most and self._is_open:
+                    self._turn.wait(min(SLICE_SECONDS, _left(patience)))
+            finally:
+                self._waiting -= 1
+            _left(patience)
+            if not self._is_open:
+                raise _stopping()
+            process = self._free.pop() if self._free else _Process(self._command, self._feed.reader())
+            self._busy.add(process)
+            return process
+
+    def _give_back(self, process: _Process) -> None:
+        with self._turn:
+            self._busy.discard(process)
+            if self._is_open:
+                self._free.append(process)
+            self._turn.notify()
+
+    def _drop(self, process: _Process) -> None:
+        process.end()
+        with self._turn:
+            self._busy.discard(process)
+            self._turn.notify()
+
+
+class _Process:
+    def __init__(self, command: tuple[str, ...], reader: Reader) -> None:
+        self._reader = reader
+        self._connection, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=subprocess.DEVNULL)
+
+    def end(self) -> None:
+        self._reader.close()
+        self._process.kill()
+        self._process.wait()
+        self._connection.close()
+
+    def answer(self, question: Question, admit: Admit, patience: Patience) -> Done | Failed:
+        """Raises Refusal where there is none; the process is of no use any more then."""
+        try:
+            for changes in self._reader.frames():
+                self._send(changes, patience)
+            self._send(question, patience)
+            while isinstance(frame := self._next(patience), Templates):
+                try:
+                    admitted = admit(frame.sets)
+                except Refusal as refusal:
+                    self._send(Never(), patience)
+                    return Failed(refusal.code, refusal.sentence)
+                self._send(admitted, patience)
+        except TimeoutError:
+            raise _too_late() from None
+        except (EOFError, OSError) as problem:
+            log.error("a planning process broke off: %s", problem or f"exit code {self._process.poll()}")
+            raise Refusal("INTERNAL", "planning failed: see the extender's log") from None
+        return frame
+
+    def _send(self, frame: frames.Frame, patience: Patience) -> None:
+        self._connection.settimeout(_left(patience))
+        self._connection.sendall(frames.encoded(frame))
+
+    def _next(self, patience: Patience) -> frames.FromWorker:
+        frame: frames.FromWorker = frames.FROM_WORKER.decode(frames.received(_Patient(self._connection, patience)))
+        return frame
+
+
+class _Patient:
+    """A connection that is read from as long as the caller waits."""
+
+    def __init__(self, connection: socket.socket, patience: Patience) -> None:
+        self._connection = connection
+        self._patience = patience
+
+    def recv(self, size: int) -> bytes:
+        while True:
+            self._connection.settimeout(min(SLICE_SECONDS, _left(self._patience)))
+            with contextlib.suppress(TimeoutError):
+                return self._connection.recv(size)
+
+
+def _left(patience: Patience) -> float:
+    """Seconds, more than none. Raises Refusal where nobody waits any more."""
+    seconds = patience.remaining()
+    if seconds <= 0:
+        raise _too_late()
+    if not patience.is_wanted():
+        raise Refusal("CANCELLED", "the caller has gone away")
+    return seconds
+
+
+def _too_late() -> Refusal:
+    return Refusal("DEADLINE_EXCEEDED", "the answer was not ready in time, and its planning was stopped: allow more")
+
+
+def _stopping() -> Refusal:
+    return Refusal("UNAVAILABLE", "this replica stops: ask again, another one answers")
