@@ -19,7 +19,6 @@ from flask import Flask, Response, request
 from lws_sched.admission import review
 from lws_sched.admission.certificates import Certificate, InvalidCertificate
 from lws_sched.admission.hook import Hook
-from lws_sched.admission.registration import Registrar
 from lws_sched.admission.sources import CertificateSource
 from lws_sched.admission.web import TlsPolicy, WebServer
 from lws_sched.kube.errors import ApiError
@@ -94,6 +93,16 @@ class Serving(Protocol):
         """Serve this certificate from now on. Raises OSError where OpenSSL does not want it."""
 
 
+class Registration(Protocol):
+    """What others have to be told of the certificate: `Registrar`, `PublishedAuthority`. Both raise ApiError."""
+
+    def keep(self, certificate: Certificate) -> bool:
+        """Tell them, as the leader. Whether they know; if not, look again."""
+
+    def is_trusted(self, certificate: Certificate) -> bool:
+        """Whether they know, whoever told them."""
+
+
 @dataclass
 class Upkeep:
     """Looks, again and again, that the server serves the certificate it should and that the API server trusts it.
@@ -103,7 +112,7 @@ class Upkeep:
 
     server: Serving
     source: CertificateSource
-    registrar: Registrar | None
+    registrar: Registration | None
     leads: Callable[[], bool]
     what: str = "the webhook certificate"
     """How its problems call the certificate."""

@@ -272,6 +272,11 @@ class Secret(Wire, frozen=True, kw_only=True):
     data: dict[str, bytes] = msgspec.field(default_factory=dict)
 
 
+class ConfigMap(Wire, frozen=True, kw_only=True):
+    metadata: Meta
+    data: dict[str, str] = msgspec.field(default_factory=dict)
+
+
 POD = Kind("", "v1", "Pod", "pods", Pod)
 NODE = Kind("", "v1", "Node", "nodes", Node, namespaced=False)
 SERVICE = Kind("", "v1", "Service", "services", Service)
@@ -282,6 +287,7 @@ POD_DISRUPTION_BUDGET = Kind("policy", "v1", "PodDisruptionBudget", "poddisrupti
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", Lease)
 EVENT = Kind("events.k8s.io", "v1", "Event", "events", Event)
 SECRET = Kind("", "v1", "Secret", "secrets", Secret)
+CONFIG_MAP = Kind("", "v1", "ConfigMap", "configmaps", ConfigMap)
 PRIORITY_CLASS = Kind("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", PriorityClass, namespaced=False)
 MUTATING_WEBHOOKS = Kind(
     "admissionregistration.k8s.io",

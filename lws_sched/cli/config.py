@@ -167,6 +167,18 @@ class Verbs(Section, frozen=True, kw_only=True):
     ] = "/tmp/lws-sched-verbs/serving-certs"
 
 
+class PlacementService(Section, frozen=True, kw_only=True):
+    """docs/placement-service.md."""
+
+    bind_address: Annotated[
+        str,
+        Meta(
+            description="Where every replica serves the placement service (gRPC), over TLS with the webhooks' "
+            "certificate; `0` serves none."
+        ),
+    ] = ":9444"
+
+
 class Reservations(Section, frozen=True, kw_only=True):
     """How other pods are kept off what groups hold."""
 
@@ -211,6 +223,7 @@ class ExtenderConfiguration(Common, frozen=True, kw_only=True):
         webhook_service_name="lws-sched-extender", webhook_secret_name="lws-sched-extender-cert"
     )
     verbs: Verbs = Verbs()
+    placement_service: PlacementService = PlacementService()
     reservations: Reservations = Reservations()
 
 

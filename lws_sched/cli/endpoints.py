@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 
 from lws_sched.admission import certificates
 from lws_sched.admission.callers import Callers, on_path
 from lws_sched.admission.server import Readiness, probes
-from lws_sched.admission.sources import CertificateFiles, CertificateSource
+from lws_sched.admission.sources import CertificateFiles, CertificateSource, SharedCertificate
 from lws_sched.admission.web import TlsPolicy, WebServer
-from lws_sched.cli.config import CIPHER_SUITES, TLS_VERSIONS, Health, Metrics, Tls, address
-from lws_sched.kube.port import Clock
+from lws_sched.cli.config import CIPHER_SUITES, TLS_VERSIONS, Common, Health, Metrics, Tls, address
+from lws_sched.kube.port import Clock, Cluster
 
 METRICS_CERTIFICATES = Path("/tmp/k8s-metrics-server/serving-certs")
 """Where a certificate for /metrics may be mounted; without one it is self-signed."""
@@ -50,6 +51,16 @@ def metrics_server(metrics: Metrics, tls: Tls, text: Text, callers: Callers) -> 
 def metrics_certificate(clock: Clock, folder: Path = METRICS_CERTIFICATES) -> CertificateSource:
     """Files where there are some, else one of our own that nobody can check."""
     return CertificateFiles(folder, clock) if folder.is_dir() else SelfSigned(clock)
+
+
+def webhook_certificate(configuration: Common, cluster: Cluster, clock: Clock, namespace: str) -> CertificateSource:
+    """The certificate of the process's Service: in a Secret that we keep ourselves, or in files."""
+    management = configuration.internal_cert_management
+    if not management.enable:
+        return CertificateFiles(Path(configuration.webhook.cert_dir), clock)
+    url = configuration.webhook.url
+    name = urlsplit(url).hostname if url else f"{management.webhook_service_name}.{namespace}.svc"
+    return SharedCertificate(cluster, clock, namespace, management.webhook_secret_name, (name or "localhost",))
 
 
 class SelfSigned:

@@ -22,7 +22,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from lws_sched import __version__
 from lws_sched.admission import registration
@@ -30,7 +29,6 @@ from lws_sched.admission.callers import Callers
 from lws_sched.admission.hook import Hook
 from lws_sched.admission.registration import ConfigurationNames, Connection, Registrar, ServiceConnection, UrlConnection
 from lws_sched.admission.server import HookMeter, Readiness, Upkeep, hook_server
-from lws_sched.admission.sources import CertificateFiles, CertificateSource, SharedCertificate
 from lws_sched.admission.web import WebServer
 from lws_sched.cli import config, endpoints
 from lws_sched.cli.config import Common, Configuration, ExtenderConfiguration, InvalidConfiguration
@@ -93,8 +91,8 @@ class Parts:
 
     webhooks: Webhooks
     instruments: Sequence[Instrument] = ()
-    start: Callable[[], None] = _nothing
-    stop: Callable[[], None] = _nothing
+    start: Callable[[], object] = _nothing
+    stop: Callable[[], object] = _nothing
     leading: Callable[[], None] = _nothing
     """Called when this replica becomes the leader; may block."""
     lost: Callable[[], None] = _nothing
@@ -130,7 +128,8 @@ def run_controller(invocation: Invocation) -> int:
 
 def run_extender(invocation: Invocation) -> int:
     """Run the extender until SIGTERM; the exit code."""
-    from lws_sched.cli.verb_server import verb_server
+    from lws_sched.cli.placement_server import PlacementService, placement_service
+    from lws_sched.cli.verb_server import VerbServer, verb_server
     from lws_sched.extender.app import Options, build
     from lws_sched.extender.leader_label import LeaderLabel
     from lws_sched.extender.metering import MeteredVerbs, PlacementMeter
@@ -143,13 +142,19 @@ def run_extender(invocation: Invocation) -> int:
             verbs = MeteredVerbs(app.verbs, runtime.clock)
             namespace = invocation.namespace or config.namespace_of(configuration)
             server = verb_server(configuration, verbs, runtime.cluster, runtime.clock, namespace)
+            answers = placement_service(configuration, runtime, namespace)
+            servers: list[VerbServer | PlacementService] = [server] if answers is None else [server, answers]
             pod, lease = os.environ.get("POD_NAME"), runtime.settings.lease
             label = LeaderLabel(runtime, lease.namespace, pod) if pod and lease else None
             return Parts(
                 Webhooks(app.hooks, registration.EXTENDER),
-                (*verbs.instruments(), *server.instruments(), *PlacementMeter(runtime).instruments()),
-                start=server.start,
-                stop=server.stop,
+                [
+                    *verbs.instruments(),
+                    *PlacementMeter(runtime).instruments(),
+                    *(instrument for each in servers for instrument in each.instruments()),
+                ],
+                start=lambda: [each.start() for each in servers],
+                stop=lambda: [each.stop() for each in servers],
                 problem=server.problem,
                 leading=_nothing if label is None else label.take,
                 lost=lambda: app.verbs.refuse_everything("lws-sched: this replica no longer leads"),
@@ -209,7 +214,8 @@ class Process:
             tls=endpoints.tls_policy(self.configuration.tls),
             meter=meter,
         )
-        self.upkeep = Upkeep(self.hooks, self._source(), self._registrar(), self._leads)
+        source = endpoints.webhook_certificate(self.configuration, self.client, self.clock, self.namespace)
+        self.upkeep = Upkeep(self.hooks, source, self._registrar(), self._leads)
         self.exposition = Exposition(
             [*self.runtime.instruments(), *meter.instruments(), *self.parts.instruments, *self._gauges()]
         )
@@ -285,21 +291,6 @@ class Process:
     def _leads(self) -> bool:
         """Whether this replica may register the webhooks: it leads, and what it would have called is there."""
         return self.started.is_set() and self.runtime.leads()
-
-    def _source(self) -> CertificateSource:
-        management = self.configuration.internal_cert_management
-        if not management.enable:
-            return CertificateFiles(Path(self.configuration.webhook.cert_dir), self.clock)
-        return SharedCertificate(
-            self.client, self.clock, self.namespace, management.webhook_secret_name, self._served_names()
-        )
-
-    def _served_names(self) -> tuple[str, ...]:
-        """The names that the serving certificate must be good for."""
-        url = self.configuration.webhook.url
-        if url:
-            return (urlsplit(url).hostname or "localhost",)
-        return (f"{self.configuration.internal_cert_management.webhook_service_name}.{self.namespace}.svc",)
 
     def _registrar(self) -> Registrar | None:
         if not self.configuration.internal_cert_management.enable:

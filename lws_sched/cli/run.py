@@ -50,6 +50,9 @@ def controller(**flags: Any) -> None:
 @click.command(context_settings=CONTEXT)
 @_options(ExtenderConfiguration)
 @click.option("--bind-address", show_default="127.0.0.1:8900", help="Where kube-scheduler calls filter and bind.")
+@click.option(
+    "--placement-bind-address", show_default=":9444", help="Where the placement service (gRPC) is; 0 for none."
+)
 def extender(**flags: Any) -> None:
     """Run the planner, the pod webhook, and the scheduler extender."""
     sys.exit(run_extender(_invocation(flags)))
@@ -58,7 +61,7 @@ def extender(**flags: Any) -> None:
 def _invocation(flags: dict[str, Any]) -> Invocation:
     """Part what overrides the configuration from the rest."""
     paths = {flag.name.lstrip("-").replace("-", "_"): flag.path for flag in FLAGS}
-    paths["bind_address"] = "verbs.bindAddress"
+    paths |= {"bind_address": "verbs.bindAddress", "placement_bind_address": "placementService.bindAddress"}
     overrides = {paths[name]: value for name, value in flags.items() if name in paths and value is not None}
     if (webhooks := flags["webhook_bind_address"]) is not None:
         host, _, port = webhooks.rpartition(":")

@@ -58,8 +58,6 @@ class Calls:
     callers: Callers
     desk: Desk
     hub: Hub
-    readiness: Callable[[], str]
-    """Why the caches cannot be read yet; "" where they can."""
 
     def plan(self, body: bytes, call: Call) -> bytes:
         self._known(call)
@@ -119,8 +117,6 @@ class Calls:
         verdict = self.callers.judge(call.authorization, *rights)
         if verdict.status is not HTTPStatus.OK:
             raise Refusal(_STATUS[verdict.status], verdict.sentence)
-        if problem := self.readiness():
-            raise Refusal("UNAVAILABLE", f"this replica is not ready ({problem}): try again")
 
     # --- what admission makes of pods --------------------------------------------------------------------------------
 

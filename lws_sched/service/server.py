@@ -107,7 +107,8 @@ class _Call:
 
 
 class PlacementServer:
-    """Serves once started; TLS with a throwaway certificate until it is given one to `use`."""
+    """To be started when the caches are complete. Until it is given a certificate to `use`, it has one of its own that
+    no client trusts."""
 
     def __init__(self, calls: Calls, host: str, port: int, meter: CallMeter, clock: Clock) -> None:
         self._calls, self._meter, self._clock = calls, meter, clock
@@ -121,7 +122,6 @@ class PlacementServer:
         names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._server)
         self._port = 0
-        self.tell_health(is_serving=False)
 
     @property
     def port(self) -> int:
@@ -150,12 +150,8 @@ class PlacementServer:
         except RuntimeError as problem:
             raise OSError(f"the placement service cannot listen on {self._address}: {problem}") from problem
         self._server.start()
-
-    def tell_health(self, *, is_serving: bool) -> None:
-        """What grpc.health.v1 answers, for the server and for the service."""
-        status = health_pb2.HealthCheckResponse.SERVING if is_serving else health_pb2.HealthCheckResponse.NOT_SERVING
         for name in ("", SERVICE):
-            self._health.set(name, status)
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     def stop(self) -> None:
         """Take no more calls, let those under way end, but not for long."""

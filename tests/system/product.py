@@ -28,7 +28,7 @@ class LwsSched:
 
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
-        self._controller_port, self._hook_port, self._verbs_port = free_ports(3)
+        self._controller_port, self._hook_port, self._verbs_port, self.placement_port = free_ports(4)
         self.metrics_ports = dict(zip((CONTROLLER, EXTENDER), free_ports(2), strict=True))
 
     @property
@@ -48,7 +48,9 @@ class LwsSched:
         self._spawn(CONTROLLER, "controller", self._controller_port)
 
     def start_extender(self) -> None:
-        self._spawn(EXTENDER, "extender", self._hook_port, "--bind-address", f"{LOCALHOST}:{self._verbs_port}")
+        where = ["--bind-address", f"{LOCALHOST}:{self._verbs_port}"]
+        where += ["--placement-bind-address", f"{LOCALHOST}:{self.placement_port}"]
+        self._spawn(EXTENDER, "extender", self._hook_port, *where)
 
     def scheduler_config(self) -> dict[str, Any]:
         """The configuration that `deploy/` gives users, with the extender where this test has it."""

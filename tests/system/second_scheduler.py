@@ -47,8 +47,8 @@ class SecondScheduler(LwsSched):
 
     def start_extender(self) -> None:
         config = self._written("extender.yaml", self._config_map("lws-sched-extender-config"))
-        where = f"{EVERYWHERE}:{self._verbs_port}"
-        self._spawn(EXTENDER, "extender", self._hook_port, "--config", str(config), "--bind-address", where)
+        where = ["--bind-address", f"{EVERYWHERE}:{self._verbs_port}", "--placement-bind-address=0"]
+        self._spawn(EXTENDER, "extender", self._hook_port, "--config", str(config), *where)
 
     def start_scheduler(self) -> None:
         """As the Deployment does: with the ConfigMap, and the Secret that the extender has written mounted."""

@@ -368,14 +368,21 @@ def test_the_next_replica_goes_on_within_the_lease_when_the_leader_is_killed(edg
     edges.plane.start_component(first)
 
 
+def _held_by(edges: Edges, path: str) -> str:
+    try:
+        return str(edges.client.get(path)["data"]["ca.crt"])
+    except ApiError:
+        return ""
+
+
 def test_the_extender_runs_under_its_own_account(edges: Edges) -> None:
-    """Its role suffices for the certificate, the registration, the Lease and the metrics."""
+    """Its role suffices for the certificates, the registration, the Lease and the metrics."""
     probes, hooks, metrics, verbs = free_ports(4)
     argv = [sys.executable, "-m", "lws_sched.cli.main", "extender", "--namespace", NAMESPACE]
     argv += ["--kubeconfig", str(account_kubeconfig(edges.plane, "lws-sched-extender"))]
     argv += ["--webhook-url", f"https://{LOCALHOST}:{hooks}", "--webhook-bind-address", f"{LOCALHOST}:{hooks}"]
     argv += ["--bind-address", f"{LOCALHOST}:{verbs}", "--metrics-bind-address", f"{LOCALHOST}:{metrics}"]
-    argv += ["--health-probe-bind-address", f"{LOCALHOST}:{probes}"]
+    argv += ["--health-probe-bind-address", f"{LOCALHOST}:{probes}", "--placement-bind-address", f"{LOCALHOST}:0"]
     pod = {"metadata": {"name": "extender-0"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     edges.client.create(path_of("pods", NAMESPACE), pod)
 
@@ -395,6 +402,9 @@ def test_the_extender_runs_under_its_own_account(edges: Edges) -> None:
         return bool(labels.get("lws-sched.io/leader") == "true")
 
     wait_until(labelled, "the leader's pod carries the label", LOOK_SECONDS)
+    published = path_of("configmaps", NAMESPACE, "lws-sched-placement")
+    authority = base64.b64decode(held["ca.crt"]).decode()
+    wait_until(lambda: _held_by(edges, published) == authority, "clients can learn whom to trust", LOOK_SECONDS)
     status, text = _metrics(metrics, edges.plane.token)
     assert status == 200
     assert 'leader_election_master_status{name="lws-extender.lws-sched.io"} 1.0' in text

@@ -11,6 +11,7 @@ import yaml
 
 from deploy.tools import generate_webhooks
 from lws_sched.admission import verb_access
+from lws_sched.admission.published import NAME as PUBLISHED
 from lws_sched.cli.config import Common, Configuration, ExtenderConfiguration, address
 from lws_sched.cli.config_file import read
 from lws_sched.extender.leader_label import LEADER
@@ -68,7 +69,7 @@ def test_the_service_of_the_webhooks_is_the_one_that_they_register(path: str, ki
     name = configuration(path, kind).internal_cert_management.webhook_service_name
     (service,) = (each for each in of_kind(path, "Service") if each["metadata"]["name"] == name)
 
-    assert service["spec"]["ports"] == [{"name": "webhooks", "port": 443, "targetPort": "webhooks"}]
+    assert service["spec"]["ports"][0] == {"name": "webhooks", "port": 443, "targetPort": "webhooks"}
 
 
 @pytest.mark.parametrize(("path", "kind"), PROGRAMS)
@@ -81,7 +82,23 @@ def test_the_roles_name_the_lease_and_the_secret_of_the_configuration(path: str,
     assert named == {
         "leases": [config.leader_election.resource_name],
         "secrets": [config.internal_cert_management.webhook_secret_name, *more],
+        **({"configmaps": [PUBLISHED]} if kind is ExtenderConfiguration else {}),
     }
+
+
+def test_the_placement_service_is_at_its_port_of_the_extenders_service_and_everybody_may_learn_whom_to_trust() -> None:
+    config, (_, container) = configuration(EXTENDER, ExtenderConfiguration), deployment(EXTENDER)
+    assert isinstance(config, ExtenderConfiguration)
+    (port,) = (each["containerPort"] for each in container["ports"] if each["name"] == "placement")
+    services = {each["metadata"]["name"]: each["spec"]["ports"] for each in of_kind(EXTENDER, "Service")}
+    (role,) = of_kind("rbac/users.yaml", "Role")
+    (binding,) = of_kind("rbac/users.yaml", "RoleBinding")
+
+    assert address(config.placement_service.bind_address) == ("0.0.0.0", port)
+    at_service = services[config.internal_cert_management.webhook_service_name]
+    assert {"name": "placement", "port": port, "targetPort": "placement"} in at_service
+    assert [(rule["resourceNames"], rule["verbs"]) for rule in role["rules"]] == [([PUBLISHED], ["get"])]
+    assert [each["name"] for each in binding["subjects"]] == ["system:authenticated"]
 
 
 @pytest.mark.parametrize("path", [CONTROLLER, EXTENDER, SCHEDULER])

@@ -75,8 +75,6 @@ class Served:
     calls: Calls
     meter: CallMeter
     authority: bytes
-    problem: list[str] = field(default_factory=lambda: [""])
-    """Why the service is not ready."""
 
     def channel(self, authority: bytes | None = None) -> grpc.Channel:
         credentials = grpc.ssl_channel_credentials(authority or self.authority)
@@ -103,13 +101,12 @@ class Served:
 @contextmanager
 def serving(command: tuple[str, ...] = COMMAND, processes: int = 2) -> Iterator[Served]:
     world = World(seed=1)
-    problem = [""]
     callers = Callers(cast("Cluster", Cast()), SimClock())
 
     def build(runtime: Runtime) -> Parts:
         desk = Desk(Feed(runtime), processes, command)
         hub = Hub(runtime.informer(GROUP_PLACEMENT))
-        return Parts(Calls(runtime, callers, desk, hub, lambda: problem[0]))
+        return Parts(Calls(runtime, callers, desk, hub))
 
     world.start("controller", lambda runtime: controller.build(runtime, controller.Options()))
     world.start("extender", lambda runtime: extender.build(runtime, extender.Options(patience=0)))
@@ -122,8 +119,7 @@ def serving(command: tuple[str, ...] = COMMAND, processes: int = 2) -> Iterator[
     certificate = certificates.issue([NAME], clock.now())
     server.use(certificate)
     server.start()
-    server.tell_health(is_serving=True)
     try:
-        yield Served(world, server, parts.calls, meter, certificate.authority, problem)
+        yield Served(world, server, parts.calls, meter, certificate.authority)
     finally:
         server.stop()
