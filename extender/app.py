@@ -21,6 +21,7 @@ from lws_sched.api.core import (
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
+from lws_sched.api.topology import TOPOLOGY, Topology
 from lws_sched.extender import vetoed
 from lws_sched.extender.barrier import Barrier
 from lws_sched.extender.commit import Committer
@@ -36,7 +37,7 @@ from lws_sched.extender.records import RecordStore
 from lws_sched.extender.stages import is_member
 from lws_sched.extender.verbs import Verbs
 from lws_sched.intake.standing import tenant_of
-from lws_sched.kube.port import Change, Runtime
+from lws_sched.kube.port import Change, Informer, Runtime
 
 BY_NODE = "node"
 OF_A_SET = names.SET_NAME
@@ -62,7 +63,7 @@ class App:
 def build(runtime: Runtime, options: Options | None = None) -> App:
     """Assemble the extender on a runtime. Nothing runs until the runtime does."""
     options = options or Options()
-    nodes = runtime.informer(NODE)
+    nodes, topologies = runtime.informer(NODE), runtime.informer(TOPOLOGY)
     sources = Sources(
         sets=runtime.informer(LEADER_WORKER_SET),
         stateful_sets=runtime.informer(STATEFUL_SET, labels=OF_A_SET),
@@ -85,7 +86,8 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     verbs = Verbs(runtime, ledger, records, sources.pods, barrier, committer)
     hook = PodHook(ledger, records, sources.pods, sources.stateful_sets, planner.expects, arrivals, options.patience)
 
-    wiring = _Wiring(sources, ledger, planner, verbs, notices, arrivals)
+    wiring = _Wiring(sources, topologies, ledger, planner, verbs, notices, arrivals)
+    topologies.subscribe(wiring.topology_changed)
     nodes.subscribe(wiring.node_changed)
     if options.taint_reserved_nodes:
         NodeMarks(runtime, nodes, sources.records, BY_NODE)
@@ -101,11 +103,16 @@ class _Wiring:
     """Which event concerns whom. The ledger comes first: what the others then read must already be true."""
 
     sources: Sources
+    topologies: Informer[Topology]
     ledger: Ledger
     planner: Planner
     verbs: Verbs
     notices: Notices
     arrivals: Arrivals
+
+    def topology_changed(self, _: Change[Topology]) -> None:
+        self.ledger.topologies_changed(self.topologies.objects())
+        self.planner.room_was_freed()
 
     def node_changed(self, change: Change[Node]) -> None:
         if self.ledger.node_changed(change):

@@ -20,10 +20,12 @@ from lws_sched.api.core import Node, Pod
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.api.quantity import Resources
+from lws_sched.api.topology import Topology
 from lws_sched.extender.charges import Charges, claim_of
+from lws_sched.intake.cluster import levels_of
 from lws_sched.intake.standing import Held, held_slots, node_state, standing_node, tenant_of
 from lws_sched.kube.port import Change
-from lws_sched.placement import Fleet, NodeState, Snapshot, pod_requests
+from lws_sched.placement import LEVELS, Fleet, NodeState, Snapshot, pod_requests
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,11 @@ class Ledger:
                 self._nodes[name] = after
             self._republish(name)
         return True
+
+    def topologies_changed(self, topologies: Iterable[Topology]) -> None:
+        """Read the nodes' labels by the levels of these from now on; by the well-known ones where they name none."""
+        with self.lock:
+            self._fleet.set_levels(levels_of(topologies) or LEVELS)
 
     def pod_changed(self, change: Change[Pod]) -> bool:
         """Take in a pod event; True where it freed room."""

@@ -60,6 +60,13 @@ class Fleet:
 
     # --- events ------------------------------------------------------------------------------------------------------
 
+    def set_levels(self, levels: tuple[Level, ...]) -> None:
+        """Read the nodes' labels by other levels from now on, widest first."""
+        if levels != self._levels:
+            self._levels = levels
+            self._table = None
+            self.version += 1
+
     def set_node(self, node: NodeState) -> None:
         """Add a node or replace what is known of it."""
         before = self._nodes.get(node.name)

@@ -25,6 +25,7 @@ from tests.scenarios.cluster import (
     RECORDS,
     SCHEDULER,
     SETS,
+    TOPOLOGIES,
     WITHIN,
     Body,
     Cluster,
@@ -183,7 +184,7 @@ class PlaneCluster(Cluster):
             self.create(QUOTAS, {"metadata": {"name": QUOTA}, "spec": {"hard": {"pods": str(limit)}}})
 
     def _path(self, resource: str, name: str | None = None) -> str:
-        return path_of(resource, None if resource == NODES else self.namespace, name)
+        return path_of(resource, None if resource in (NODES, TOPOLOGIES) else self.namespace, name)
 
     def _wait_gone(self, *resources: str) -> None:
         wait_until(lambda: not any(map(self.all, resources)), f"nothing is left of {', '.join(resources)}", 60)

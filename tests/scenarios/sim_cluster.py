@@ -14,6 +14,7 @@ from lws_sched.api.core import EVENT, NODE, POD, POD_DISRUPTION_BUDGET, SERVICE,
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.meta import Kind
 from lws_sched.api.placement import GROUP_PLACEMENT
+from lws_sched.api.topology import TOPOLOGY
 from lws_sched.controller import app as controller
 from lws_sched.extender import app as extender
 from lws_sched.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound, Unavailable
@@ -37,7 +38,17 @@ NO_WAITING = extender.Options(patience=0)
 """One thread: nothing else can run while a hook waits."""
 KINDS: dict[str, Kind[Any]] = {
     f"{kind.api_version}/{kind.plural}".removeprefix("v1/"): kind
-    for kind in (POD, POD_DISRUPTION_BUDGET, NODE, SERVICE, EVENT, STATEFUL_SET, LEADER_WORKER_SET, GROUP_PLACEMENT)
+    for kind in (
+        POD,
+        POD_DISRUPTION_BUDGET,
+        NODE,
+        SERVICE,
+        EVENT,
+        STATEFUL_SET,
+        LEADER_WORKER_SET,
+        GROUP_PLACEMENT,
+        TOPOLOGY,
+    )
 }
 
 

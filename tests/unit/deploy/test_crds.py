@@ -12,9 +12,12 @@ from lws_sched.api import placement
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.meta import Kind
 from lws_sched.api.placement import GROUP_PLACEMENT
+from lws_sched.api.topology import TOPOLOGY
 from tests.unit.deploy.manifests import Json, document, files, root_schema
 
 LWS_FILE, GP_FILE = "crds/leaderworkersets.yaml", "crds/groupplacements.yaml"
+TOPOLOGY_FILE = "crds/topologies.yaml"
+CRDS = [(LWS_FILE, LEADER_WORKER_SET), (GP_FILE, GROUP_PLACEMENT), (TOPOLOGY_FILE, TOPOLOGY)]
 TEMPLATES = ("leaderTemplate", "workerTemplate", "volumeClaimTemplates")
 
 
@@ -80,7 +83,7 @@ def template_schema(name: str) -> Json:
     return schema
 
 
-@pytest.mark.parametrize(("path", "kind"), [(LWS_FILE, LEADER_WORKER_SET), (GP_FILE, GROUP_PLACEMENT)])
+@pytest.mark.parametrize(("path", "kind"), CRDS)
 def test_a_crd_is_named_like_its_kind(path: str, kind: Kind[Any]) -> None:
     crd = document(path)
     spec, (version,) = crd["spec"], crd["spec"]["versions"]
@@ -89,6 +92,14 @@ def test_a_crd_is_named_like_its_kind(path: str, kind: Kind[Any]) -> None:
     assert (spec["group"], version["name"], spec["names"]["kind"]) == (kind.group, kind.version, kind.kind)
     assert spec["names"]["plural"] == kind.plural
     assert (spec["scope"] == "Namespaced") == kind.namespaced
+
+
+def test_a_topology_has_the_fields_of_its_struct() -> None:
+    in_crd = root_schema(document(TOPOLOGY_FILE))["properties"]["spec"]
+    in_struct = struct_schema(TOPOLOGY)["properties"]["spec"]
+
+    assert kinds_of_value(in_crd) == kinds_of_value(in_struct)
+    assert in_crd["properties"]["levels"]["items"]["required"] == ["nodeLabel"]
 
 
 @pytest.mark.parametrize("part", ["spec", "status"])
@@ -100,7 +111,7 @@ def test_a_groupplacement_has_the_fields_of_its_struct(part: str) -> None:
     assert in_crd.get("required", []) == in_struct["required"]
 
 
-@pytest.mark.parametrize(("path", "kind"), [(LWS_FILE, LEADER_WORKER_SET), (GP_FILE, GROUP_PLACEMENT)])
+@pytest.mark.parametrize(("path", "kind"), CRDS)
 def test_the_defaults_of_a_crd_are_those_of_its_struct(path: str, kind: Kind[Any]) -> None:
     in_struct = dict(defaults(struct_schema(kind)))
     in_crd = dict(defaults(root_schema(document(path))))
@@ -213,4 +224,4 @@ def test_template_metadata_is_restricted() -> None:
 
 
 def test_the_folder_holds_these_crds_and_nothing_else() -> None:
-    assert files("crds") == [GP_FILE, LWS_FILE]
+    assert files("crds") == [GP_FILE, LWS_FILE, TOPOLOGY_FILE]
