@@ -4,8 +4,8 @@
 
 For each number of racks (8 to 640) and resources (1 to 3), and for groups that want a rack to themselves, over several
 seeds: members of complete groups over the best proved bound (`bounds`), for every baseline, for ours without a solver
-and for ours as the extender runs it. Every baseline takes the queue in order of arrival. Where ours is below the best
-baseline, or below the target, the instance is listed with its seed.
+and for ours with the engine's default budget (the extender's own is a fifth of it). Every baseline takes the queue in
+order of arrival. Where ours is below the best baseline, or below the target, the instance is listed with its seed.
 """
 
 from __future__ import annotations
