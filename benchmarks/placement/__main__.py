@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.placement import command, defragmentation, quality, snapshot, speed, torus
+from benchmarks.placement import command, defragmentation, plan_command, quality, snapshot, speed, torus
 from tests.oracle import run as run_oracle
 
 QUICK_ORACLE, FULL_ORACLE = 1_000, 10_000
@@ -44,8 +44,9 @@ class Everything:
     defragmentation: defragmentation.Report
     torus: torus.Report
     speed: speed.Report
+    plan_command: plan_command.Report | None
+    """Not part of the quick run, nor is the next."""
     quality: quality.Report | None
-    """Not part of the quick run."""
 
 
 @dataclass(frozen=True)
@@ -82,12 +83,14 @@ def run_all(options: command.Options) -> Everything:
     """Times are taken first, before the other benchmarks have filled memory."""
     run = this_run()
     timed = speed.run(options)
+    commanded = None if options.quick else plan_command.run(options)
     oracle = run_oracle(QUICK_ORACLE if options.quick else FULL_ORACLE, options.seed)
     options.say(f"oracle: {oracle}")
     return Everything(
         run=run,
         oracle=oracle,
         speed=timed,
+        plan_command=commanded,
         snapshot=snapshot.run(options),
         defragmentation=defragmentation.run(options),
         torus=torus.run(options),

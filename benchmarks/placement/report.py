@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from benchmarks.placement import charts, defragmentation, quality, snapshot, speed, torus
+from benchmarks.placement import charts, defragmentation, plan_command, quality, snapshot, speed, torus
 
 if TYPE_CHECKING:
     from benchmarks.placement.__main__ import Everything, Run
@@ -37,6 +37,8 @@ def _lines(everything: Everything) -> Iterator[str]:
     yield from _defragmentation(everything.defragmentation)
     yield from _torus(everything.torus)
     yield from _speed(everything.speed)
+    if everything.plan_command is not None:
+        yield from _plan_command(everything.plan_command)
 
 
 def _head(run: Run, seed: int) -> Iterator[str]:
@@ -292,6 +294,26 @@ def _speed(report: speed.Report) -> Iterator[str]:
     yield (
         f"Growth (exponent, 1 is linear): {report.growth_in_nodes} in nodes, {report.growth_in_groups} in groups. "
         f"Largest resident size of the benchmark's process: {report.peak_mib:.0f} MiB."
+    )
+
+
+def _plan_command(report: plan_command.Report) -> Iterator[str]:
+    yield ""
+    yield "`lws-sched plan` on a cluster in a file, from the start of the process to its end:"
+    yield ""
+    yield from _table(
+        ("file", "nodes", "MiB", "calls", "p50, s", "p95, s"),
+        (
+            (
+                each.format,
+                f"{each.nodes:,}",
+                each.file_mib,
+                each.calls,
+                f"{each.seconds_p50:.2f}",
+                f"{each.seconds_p95:.2f}",
+            )
+            for each in report.formats
+        ),
     )
 
 
