@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lws_sched.placement import topology
-from lws_sched.placement.exact import least_of, placed_on, search
+from lws_sched.placement.exact import lowest, placed_on, search
 from lws_sched.placement.node import taken
 from lws_sched.placement.packing import pack
 from lws_sched.placement.request import GroupRequest, Placed, PodShape
@@ -266,14 +266,16 @@ class _Kind:
 
     def _best(self, part: Partition, slack: Ints) -> int | None:
         """As `exact` chooses: the tightest domain, in the tightest wider ones, with the fewest members, the first."""
-        fitting = least_of(np.flatnonzero(slack >= 0), slack)
-        for level in () if self.keys.exclusive else self.board.table.levels_around(part):
+        fitting = np.flatnonzero(slack >= 0)
+        fitting = lowest(fitting, slack[fitting])
+        table = self.board.table
+        for level in () if self.keys.exclusive else table.levels_around(part):
             if len(fitting) > 1:
-                around = self.board.table.partition((level,))
-                total, least = self.room.tally(around)
-                fitting = least_of(fitting, around.seen_from(part, total - least, NEVER))
+                homes = table.homes(level, part)[fitting]
+                total, loss = self.room.tally(table.partition((level,)))
+                fitting = lowest(fitting, np.where(homes == ABSENT, NEVER, total[homes] - loss[homes]))
         if len(fitting) > 1:
-            fitting = least_of(fitting, self.board.crowd(part)[1:])
+            fitting = lowest(fitting, self.board.crowd(part)[1:][fitting])
         return int(fitting[0]) if len(fitting) else None
 
     def _pack(self, part: Partition, nodes: Ints) -> tuple[int, ...]:

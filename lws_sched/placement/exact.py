@@ -139,24 +139,24 @@ def _best(snapshot: Snapshot, space: Space, part: Partition, keys: Asked, outer:
     """The tightest domain that fits: by `outer` slack where given, by its own, by that of the wider domains around it,
     then the one with the fewest members standing there, then the first by value."""
     slack = space.slack(part)
-    fitting = least_of(np.flatnonzero(slack >= 0), *(each for each in (outer, slack) if each is not None))
+    fitting = np.flatnonzero(slack >= 0)
+    for measure in (outer, slack):
+        if measure is not None:
+            fitting = lowest(fitting, measure[fitting])
     for level in () if keys.exclusive else snapshot.table.levels_around(part):
         if len(fitting) > 1:
-            around = snapshot.table.partition((level,))
-            fitting = least_of(fitting, around.seen_from(part, space.slack(around), NEVER))
+            homes = snapshot.table.homes(level, part)[fitting]
+            around = space.slack(snapshot.table.partition((level,)))
+            fitting = lowest(fitting, np.where(homes == ABSENT, NEVER, around[homes]))
     if len(fitting) > 1 and len(snapshot.tenancy.positions):
         standing = part.codes[snapshot.tenancy.positions]
-        fitting = least_of(fitting, np.bincount(standing[standing != ABSENT], minlength=part.count))
+        fitting = lowest(fitting, np.bincount(standing[standing != ABSENT], minlength=part.count)[fitting])
     return int(fitting[0]) if len(fitting) else None
 
 
-def least_of(domains: Ints, *measures: Ints) -> Ints:
-    """Of these domains those with the least of the first measure; of these, of the second; and so on."""
-    for measure in measures:
-        if len(domains) > 1:
-            values = measure[domains]
-            domains = domains[values == values.min()]
-    return domains
+def lowest(domains: Ints, measure: Ints) -> Ints:
+    """The domains of the least measure; one measure each."""
+    return domains[measure == measure.min()] if len(domains) > 1 else domains
 
 
 def placed_on(table: NodeTable, request: GroupRequest, keys: Asked, slots: tuple[int, ...]) -> Placed:

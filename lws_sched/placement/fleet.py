@@ -284,8 +284,9 @@ class _TenantRoll:
             entries = self._entries[:, : len(self._owners)]
             if self._frozen_groups is None:
                 self._frozen_groups = dict(self._groups)
+            is_known = entries[0] < nodes
             self._frozen = Tenancy(
-                entries=entries[:, entries[0] < nodes],
+                entries=entries.copy() if is_known.all() else entries[:, is_known],
                 namespace_numbers=dict(self._namespaces),
                 group_numbers=self._frozen_groups,
                 exclusive_keys=tuple(self._exclusive_keys),

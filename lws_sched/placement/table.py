@@ -75,12 +75,6 @@ class Partition:
             return np.zeros(0, dtype=np.int64)
         return np.minimum.reduceat(amounts[self.order], self.starts)
 
-    def seen_from(self, inner: Partition, amounts: Ints, elsewhere: int) -> Ints:
-        """Per domain of a narrower partition, the amount of the domain here that it lies in, by its first node;
-        `elsewhere` where that is in none."""
-        seen: Ints = np.append(amounts, elsewhere)[self.codes[inner.order[inner.starts]]]
-        return seen
-
     def renew_least(self, least: Ints, amounts: Ints, changed: Ints) -> None:
         """Bring `least(amounts)` up to date, in place, after the amounts of some nodes changed."""
         codes = self.codes[changed]
@@ -115,6 +109,7 @@ class NodeTable:
         self._largest: dict[int, int] = {}
         self._within: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._around: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._homes: dict[tuple[str, tuple[str, ...]], Ints] = {}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -144,6 +139,14 @@ class NodeTable:
             first = partition.order[partition.starts]
             found = tuple(key for key in self.levels if len(np.unique(self.column(key).codes[first])) < partition.count)
             self._around[partition.keys] = found
+        return found
+
+    def homes(self, level: str, partition: Partition) -> Ints:
+        """Per domain of the partition, the domain of the level that it lies in, by its first node; ABSENT for none."""
+        found = self._homes.get((level, partition.keys))
+        if found is None:
+            found = self.partition((level,)).codes[partition.order[partition.starts]]
+            self._homes[level, partition.keys] = found
         return found
 
     def column(self, key: str) -> Column:
