@@ -138,13 +138,14 @@ def _ordinal(name: str) -> int:
 
 # --- affinity --------------------------------------------------------------------------------------------------------
 _REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_EXCLUSIVE_LABELS = frozenset((names.GROUP_KEY, names.SUBGROUP_KEY))
 
 
 def _with_exclusive(spec: JsonObject, exclusive: Exclusive) -> JsonObject:
     """The pair of terms: together with its own, apart from all others. The user's terms stay, in front."""
     affinity = spec.get("affinity") or {}
     together, apart = affinity.get("podAffinity") or {}, affinity.get("podAntiAffinity") or {}
-    if all(_has_term(terms, exclusive.topology_key) for terms in (together, apart)):
+    if all(_has_ours(terms, exclusive.topology_key) for terms in (together, apart)):
         return spec
     own: JsonObject = {"key": exclusive.label, "operator": "In", "values": [exclusive.value]}
     others: list[JsonObject] = [
@@ -158,8 +159,19 @@ def _with_exclusive(spec: JsonObject, exclusive: Exclusive) -> JsonObject:
     return {**spec, "affinity": {**affinity, **pair}}
 
 
-def _has_term(terms: JsonObject, topology_key: str) -> bool:
-    return any(term.get("topologyKey") == topology_key for term in terms.get(_REQUIRED) or ())
+def _has_ours(terms: JsonObject, topology_key: str) -> bool:
+    """Whether a term keeps groups, or subgroups, to domains of the topology. Terms about other pods do not."""
+    return any(
+        term.get("topologyKey") == topology_key and not _EXCLUSIVE_LABELS.isdisjoint(_selected(term))
+        for term in terms.get(_REQUIRED) or ()
+    )
+
+
+def _selected(term: JsonObject) -> set[str]:
+    """The label keys that a term selects by."""
+    selector = term.get("labelSelector") or {}
+    expressions = {str(each.get("key")) for each in selector.get("matchExpressions") or ()}
+    return expressions | (selector.get("matchLabels") or {}).keys()
 
 
 def _with_term(terms: JsonObject, expressions: Sequence[JsonObject], topology_key: str) -> JsonObject:

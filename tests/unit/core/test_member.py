@@ -146,6 +146,19 @@ def test_the_users_terms_come_first_and_a_pair_that_is_there_is_not_repeated() -
     assert mutated(once, "default")["spec"]["affinity"] == once["spec"]["affinity"]
 
 
+def test_a_users_own_pair_on_the_same_key_does_not_switch_exclusive_placement_off() -> None:
+    mine = {"topologyKey": "rack", "labelSelector": {"matchExpressions": [{"key": "app", "operator": "Exists"}]}}
+    affinity = {field: {REQUIRED: [mine]} for field in ("podAffinity", "podAntiAffinity")}
+    pod = mutated(_pod(annotations=EXCLUSIVE, spec={"affinity": affinity}), "default")
+    assert _terms(pod, "podAffinity") == _terms(pod, "podAntiAffinity") == [("rack", "app"), ("rack", names.GROUP_KEY)]
+
+
+def test_exclusive_terms_that_somebody_else_put_there_are_enough() -> None:
+    theirs = {"topologyKey": "rack", "labelSelector": {"matchLabels": {names.GROUP_KEY: "x"}}}
+    affinity = {field: {REQUIRED: [theirs]} for field in ("podAffinity", "podAntiAffinity")}
+    assert mutated(_pod(annotations=EXCLUSIVE, spec={"affinity": affinity}), "default")["spec"]["affinity"] == affinity
+
+
 # --- TPU -------------------------------------------------------------------------------------------------------------
 def _hosts(*indices: int) -> str:
     return ",".join(f"test-sample-0{f'-{i}' if i else ''}.test-sample" for i in indices)
