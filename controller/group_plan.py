@@ -63,11 +63,11 @@ class GroupSnapshot:
     @property
     def leftovers(self) -> list[Pod]:
         """Pods of an earlier incarnation that bear the workers' names, where no StatefulSet does. Pods without an owner
-        would be adopted."""
+        would be adopted; those that this very leader owns go when it goes."""
         if self.worker_set is not None:
             return []
-        leader = self.leader.metadata
-        return [pod for pod in self.pods if pod.metadata.uid != leader.uid and pod.metadata.controller is not None]
+        mine, owned = self.leader.metadata, ((pod, pod.metadata.controller) for pod in self.pods)
+        return [pod for pod, owner in owned if owner is not None and mine.uid not in (pod.metadata.uid, owner.uid)]
 
     @property
     def index(self) -> str:

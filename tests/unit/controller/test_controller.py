@@ -11,7 +11,7 @@ from lws_sched.api import names
 from lws_sched.api.core import CONTROLLER_REVISION, NODE, POD, SERVICE, STATEFUL_SET
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.kube.errors import Conflict, Unavailable
-from tests.unit.controller.scene import KEY, SELECTOR, SET, Scene, status_of
+from tests.unit.controller.scene import KEY, SELECTOR, SET, Scene, owner_of, status_of
 from tests.unit.controller.tiny import TinyCluster, only
 
 
@@ -160,6 +160,18 @@ def test_pods_that_nobody_deletes_are_not_waited_for_for_ever() -> None:
     assert scene.runtime.queues["groups"].waiting[f"default/{SET}-0"] == 5.0
     scene.cluster.uptime += 5.0
     scene.runtime.queues["groups"].add(f"default/{SET}-0")
+    scene.runtime.settle()
+    assert scene.cluster.names(STATEFUL_SET) == [SET, f"{SET}-0"]
+
+
+def test_workers_that_their_leader_owns_itself_are_not_waited_for() -> None:
+    scene = Scene()
+    scene.leader(0)
+    leader = scene.cluster.named(POD, f"{SET}-0")
+    owner = owner_of("Pod", leader) | {"apiVersion": "v1"}
+    meta = {"name": f"{SET}-0-1", "labels": leader["metadata"]["labels"] | {names.WORKER_INDEX: "1"}}
+    scene.cluster.put(POD, {"metadata": {**meta, "ownerReferences": [owner]}, "spec": {}, "status": status_of(True)})
+    scene.cluster.remove(STATEFUL_SET, f"{SET}-0")
     scene.runtime.settle()
     assert scene.cluster.names(STATEFUL_SET) == [SET, f"{SET}-0"]
 
