@@ -15,6 +15,7 @@ from lws_sched.admission.hook import JsonObject
 from lws_sched.api import names
 from lws_sched.api.core import CONTROLLER_REVISION, POD, SERVICE, STATEFUL_SET
 from lws_sched.api.lws import LEADER_WORKER_SET
+from lws_sched.api.meta import Kind
 from lws_sched.controller.app import Options, build
 from lws_sched.sim.faults import NONE, Faults
 from lws_sched.sim.objects import is_ready
@@ -61,6 +62,9 @@ class Told:
 
     def delete_pod(self, pod: str) -> None:
         self.world.server.delete(POD, NAMESPACE, pod)
+
+    def delete_object(self, kind: Kind[Any], name: str) -> None:
+        self.world.server.delete(kind, NAMESPACE, name, propagation="Background")
 
     def delete(self) -> None:
         self.world.server.delete(LEADER_WORKER_SET, NAMESPACE, SET, propagation="Background")

@@ -1,23 +1,23 @@
 """The controller crashes between any two writes, has any write refused, hears of everything late and twice: whatever
 happens, a set comes to the same end, no group is recreated that need not be, and an update keeps its floor.
 
-By default every story has faults at some of its writes, others in each story; `LWS_SCHED_SWEEP=full` takes every write.
+Among the unit tests every story has faults at a few of its writes, others in each story; the drills take every write.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import pytest
 
+from lws_sched.api.core import SERVICE, STATEFUL_SET
 from lws_sched.sim.faults import Crash, Faults, Refusal
 from tests.unit.controller.story import CONTROLLER, SET, Step, Told, told
 
-PLACES = 1000 if os.environ.get("LWS_SCHED_SWEEP") == "full" else 1
-"""At how many writes of a story each kind of fault is tried."""
+EVERY = pytest.param(True, marks=pytest.mark.drill, id="every write")
+A_FEW = pytest.param(False, id="a few writes")
 
 
 def _create(**spec: Any) -> Step:
@@ -52,6 +52,13 @@ STORIES: dict[str, tuple[Step, ...]] = {
         _create(),
         _edit(networkConfig=UNIQUE),
         _edit(networkConfig={"subdomainPolicy": "Shared"}),
+    ),
+    "leaders first, and hands that delete": (
+        _create(startupPolicy="LeaderReady"),
+        lambda tale: tale.delete_object(SERVICE, SET),
+        lambda tale: tale.delete_object(STATEFUL_SET, f"{SET}-1"),
+        lambda tale: tale.delete_object(STATEFUL_SET, SET),
+        lambda tale: tale.delete_pod(f"{SET}-0"),
     ),
     "a container restarts": (_create(), lambda tale: tale.restart_container(WORKER)),
     "a group uses up its restarts": (
@@ -91,17 +98,18 @@ def test_undisturbed_a_story_ends_with_every_group_ready(story: str) -> None:
     assert status["conditions"].get("Failed") == ("True" if "uses up" in story else None)
 
 
+@pytest.mark.parametrize("every", [A_FEW, EVERY])
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("story", STORIES)
-def test_a_fault_at_any_write_changes_nothing_in_the_end(story: str, fault: str) -> None:
+def test_a_fault_at_any_write_changes_nothing_in_the_end(story: str, fault: str, every: bool) -> None:
     writes = _undisturbed(story)[2]
-    apart = max(1, writes // PLACES)
+    apart = 1 if every else writes
     first = 1 + (list(STORIES).index(story) + list(FAULTS).index(fault)) % apart
     for write in range(first, writes + 1, apart):
         _same_end(story, told(STORIES[story], FAULTS[fault](write)), f"{fault} at write {write} of {writes}")
 
 
-@pytest.mark.parametrize("seed", range(1, 21 if PLACES > 1 else 2))
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.drill) for seed in range(2, 21))])
 @pytest.mark.parametrize("story", STORIES)
 def test_news_that_comes_late_and_twice_and_with_broken_watches_changes_nothing_in_the_end(
     story: str, seed: int
