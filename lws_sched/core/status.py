@@ -148,21 +148,22 @@ def _with_failure(
 
 
 def _kept(condition: Condition, holds: bool, generation: int, now: str) -> Condition:
-    if condition.type not in _TEXTS or holds == (condition.status == "True"):
+    is_true = condition.status == "True"
+    if condition.type in _TEXTS and holds:
+        return _fresh(condition.type, generation, condition.last_transition_time if is_true else now)
+    if condition.type not in _TEXTS or not is_true:
         return msgspec.structs.replace(condition, observed_generation=generation)
-    if holds:
-        return _fresh(condition.type, generation, now)
     return msgspec.structs.replace(condition, status="False", last_transition_time=now, observed_generation=generation)
 
 
-def _fresh(type_: str, generation: int, now: str) -> Condition:
+def _fresh(type_: str, generation: int, since: str) -> Condition:
     reason, message = _TEXTS[type_]
     return Condition(
         type=type_,
         status="True",
         reason=reason,
         message=message,
-        last_transition_time=now,
+        last_transition_time=since,
         observed_generation=generation,
     )
 

@@ -73,8 +73,30 @@ def message(errors: tuple[FieldError, ...]) -> str:
 
 
 def warnings(lws: LeaderWorkerSet) -> tuple[str, ...]:
-    """What is allowed and will hardly work: names that leave the StatefulSet controller no room for its pods' labels,
-    so that it creates no pods. The API's own rule ends at 63 characters."""
+    """What is allowed and will hardly be what was meant."""
+    return (*_long_name(lws), *_curtailed_claims(lws))
+
+
+def _curtailed_claims(lws: LeaderWorkerSet) -> Iterator[str]:
+    """Claims of which the API passes less on than was given; nobody else would say so."""
+    given = lws.spec.leader_worker_template.volume_claim_templates
+    for index, (claim, passed_on) in enumerate(zip(given, volume_claims(lws), strict=True)):
+        lost = [
+            f"{part}.{field}"
+            for part in ("metadata", "spec")
+            for field, value in sorted((claim.get(part) or {}).items())
+            if value and field not in passed_on[part]
+        ]
+        if lost:
+            yield (
+                f"{_TEMPLATE}.volumeClaimTemplates[{index}]: {', '.join(lost)}: not passed on to the claims, "
+                "which get a name, accessModes, storageClassName, volumeMode and resources only"
+            )
+
+
+def _long_name(lws: LeaderWorkerSet) -> tuple[str, ...]:
+    """Names that leave the StatefulSet controller no room for its pods' labels, so that it creates no pods. The API's
+    own rule ends at 63 characters."""
     name, size = lws.metadata.name, lws.spec.leader_worker_template.size
     index = f"-{max(lws.spec.replicas - 1, 0)}" if size > 1 else ""
     most = _LONGEST_LABEL - _REVISION_SUFFIX - len(index)

@@ -109,6 +109,17 @@ def test_a_new_generation_alone_moves_no_transition_time_and_makes_no_event() ->
     assert transition(edited, status) is None
 
 
+def test_a_condition_that_holds_has_its_own_words_whoever_wrote_others() -> None:
+    lws = sample(replicas=1)
+    before = _after(lws, _seen(lws))
+    (right,) = before.status.conditions
+    wrong = msgspec.structs.replace(right, reason="Other", message="other words")
+    tampered = msgspec.structs.replace(before, status=msgspec.structs.replace(before.status, conditions=(wrong,)))
+    status = next_status(tampered, _seen(tampered), LATER)
+    assert status.conditions == (right,)
+    assert transition(tampered, status) is None
+
+
 def test_an_update_lasts_until_every_group_is_updated_and_ready() -> None:
     lws = sample(replicas=2)
     rolled = _after(lws, _seen(lws, _group(0, revision="old"), _group(1)))

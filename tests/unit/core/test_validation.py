@@ -164,6 +164,18 @@ def test_a_name_that_leaves_no_room_for_the_pods_labels_is_allowed_with_a_warnin
     assert warning.endswith(f"use at most {most} for {replicas} groups")
 
 
+def test_what_is_not_passed_on_to_a_claim_is_told() -> None:
+    claim = {
+        "metadata": {"name": "data", "labels": {"a": "b"}, "creationTimestamp": None},
+        "spec": {"accessModes": ["ReadWriteOnce"], "selector": {}, "dataSource": {"kind": "VolumeSnapshot"}},
+    }
+    kept = {"metadata": {"name": "rest"}, "spec": {"resources": {"requests": {"storage": "1Gi"}}}}
+    (warning,) = warnings(sample(template={"volumeClaimTemplates": [kept, claim]}))
+    assert warning.startswith(
+        "spec.leaderWorkerTemplate.volumeClaimTemplates[1]: metadata.labels, spec.dataSource: not passed on"
+    )
+
+
 def test_several_errors_are_one_list() -> None:
     text = message(created(sample(replicas=-1, template={"size": 0})))
     assert text.startswith("[spec.replicas: ")
