@@ -74,6 +74,11 @@ class Stage:
     def names(self, resource: str) -> list[str]:
         return sorted(each["metadata"]["name"] for each in self.all(resource))
 
+    def versions(self) -> dict[str, str]:
+        """Of all that the controller writes."""
+        found = [each["metadata"] for kind in (SETS, STATEFUL_SETS, REVISIONS, SERVICES) for each in self.all(kind)]
+        return {meta["uid"]: meta["resourceVersion"] for meta in found}
+
     def change(self, resource: str, name: str, change: Callable[[Object], None], subresource: str = "") -> None:
         """Read, change, write back; again where somebody else wrote in between."""
         while True:

@@ -145,6 +145,27 @@ def test_under_leader_ready_workers_come_with_their_ready_leader(stage: Stage) -
     stage.sees(worker_sets=workers_of(0, 1, 2, 3))
 
 
+def test_claims_and_their_retention_reach_both_stateful_sets_and_stay_as_they_are(stage: Stage) -> None:
+    claim = {
+        "metadata": {"name": "data", "labels": {"not": "passed on"}},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1024Mi"}}},
+    }
+    retention = {"whenDeleted": "Delete"}
+    stage.create(template={"volumeClaimTemplates": [claim], "persistentVolumeClaimRetentionPolicy": retention})
+    stage.sees(worker_sets=workers_of(0, 1), true=PROGRESSING)
+    for name in (NAME, f"{NAME}-0"):
+        spec = stage.get(STATEFUL_SETS, name)["spec"]
+        (made,) = spec["volumeClaimTemplates"]
+        assert (made["metadata"]["name"], "labels" in made["metadata"]) == ("data", False)
+        assert made["spec"]["accessModes"] == ["ReadWriteOnce"]
+        assert spec["persistentVolumeClaimRetentionPolicy"] == {"whenDeleted": "Delete", "whenScaled": "Retain"}
+    before = stage.versions()
+    stage.sees(true=PROGRESSING)
+    assert stage.versions() == before
+    stage.edit(replicas=3)
+    stage.sees(replicas=3)
+
+
 def test_a_group_of_256_is_like_any_other(stage: Stage) -> None:
     stage.create(replicas=1, template={"size": 256})
     stage.ready(0)
