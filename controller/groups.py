@@ -1,7 +1,8 @@
 """The reconciler of groups: snapshot from the watches, plan, carry out.
 
 Before a group is recreated, the worker StatefulSet that links the failed pod to the leader is read again from the API
-server: deleting a running group on the word of a watch that lags would be a failure of our own making.
+server: deleting a running group on the word of a watch that lags would be a failure of our own making. So is the leader
+before workers are made for it a second time.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from lws_sched.api import names
-from lws_sched.api.core import NODE, STATEFUL_SET, Node, Pod, StatefulSet
+from lws_sched.api.core import NODE, POD, STATEFUL_SET, Node, Pod, StatefulSet
 from lws_sched.api.lws import LeaderWorkerSet
-from lws_sched.api.meta import split_key
+from lws_sched.api.meta import key_of, split_key
 from lws_sched.api.placement import ABORTING, GROUP_PLACEMENT
-from lws_sched.controller.effects import Effects, Plan, Refusal
+from lws_sched.controller.effects import Create, Effects, Plan, Refusal
 from lws_sched.controller.group_plan import (
     GroupSnapshot,
     failed_member,
@@ -48,6 +49,8 @@ class GroupReconciler:
     """The generation at which a worker StatefulSet, by UID, was last compared whole."""
     _leftover_since: dict[str, float] = field(default_factory=dict)
     """When leftovers of a group were first seen (monotonic seconds)."""
+    _served: dict[str, str] = field(default_factory=dict)
+    """UIDs of leaders that have, or had, their worker StatefulSet, by the group's key."""
 
     def reconcile(self, key: str) -> float | None:
         lost = self.lost.of(key)
@@ -63,6 +66,8 @@ class GroupReconciler:
             return self._refused(refusal, snapshot)
         if snapshot.edited is not None:
             self._inspected[snapshot.edited.metadata.uid] = snapshot.edited.metadata.generation
+        if snapshot.workers is not None or _makes_workers(planned):
+            self._served[key_of(snapshot.leader)] = snapshot.leader.metadata.uid
         return planned.again
 
     def _plan(self, snapshot: GroupSnapshot) -> Plan:
@@ -118,6 +123,7 @@ class GroupReconciler:
         leader = watches.pods.get(namespace, name)
         if leader is None or not is_leader(leader):
             self._leftover_since.pop(key, None)
+            self._served.pop(key, None)
             return None
         lws = watches.sets.get(*split_key(set_key(leader.metadata)))
         if lws is None or lws.metadata.deletion_timestamp:
@@ -136,11 +142,24 @@ class GroupReconciler:
             leader_set=watches.leader_sets.get(*split_key(set_key(leader.metadata))),
             edited=self._edited(watches.worker_sets.get(namespace, name)),
         )
+        if snapshot.worker_set is None and self._has_gone(key, leader):
+            return None
         if not snapshot.leftovers:
             self._leftover_since.pop(key, None)
             return snapshot
         now = self.clock.monotonic()
         return replace(snapshot, waited=now - self._leftover_since.setdefault(key, now))
+
+    def _has_gone(self, key: str, leader: Pod) -> bool:
+        """Whether the leader has gone without our knowing yet. Where its workers' StatefulSet vanishes it has mostly
+        gone first, and the watch of StatefulSets may run ahead of the one of pods."""
+        if self._served.get(key) != leader.metadata.uid or leader.metadata.deletion_timestamp:
+            return False
+        try:
+            live = self.cluster.get(POD, leader.metadata.namespace, leader.metadata.name)
+        except NotFound:
+            return True
+        return live.metadata.uid != leader.metadata.uid or bool(live.metadata.deletion_timestamp)
 
     def _hidden_workers(self, leader: Pod, pods: Sequence[Pod]) -> StatefulSet | None:
         """The StatefulSet of workers that stand although our watch knows none: it shows only labelled ones."""
@@ -179,3 +198,7 @@ class GroupReconciler:
             return _SOON_SECONDS
         self.effects.report(refusal, snapshot.lws)
         raise refusal.error
+
+
+def _makes_workers(planned: Plan) -> bool:
+    return any(isinstance(step.write, Create) and step.write.kind is STATEFUL_SET for step in planned.steps)

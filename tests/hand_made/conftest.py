@@ -13,7 +13,7 @@ from tests.hand_made.simulated import SimulatedApi
 from tests.hand_made.stage import Stage
 from tests.system.product import CRDS, DEPLOY, LwsSched
 
-QUIET_SECONDS = 0.3
+QUIET_SECONDS = 0.1
 _numbers = count(1)
 
 

@@ -176,6 +176,18 @@ def test_workers_that_their_leader_owns_itself_are_not_waited_for() -> None:
     assert scene.cluster.names(STATEFUL_SET) == [SET, f"{SET}-0"]
 
 
+def test_no_workers_are_made_for_a_leader_that_has_gone_before_we_hear_of_it() -> None:
+    """The garbage collector takes the workers' StatefulSet, and its watch is ahead of the pods'."""
+    scene = Scene()
+    scene.leader(0)
+    scene.cluster.remove(POD, f"{SET}-0")
+    scene.cluster.remove(STATEFUL_SET, f"{SET}-0")
+    scene.cluster.writes.clear()
+    scene.runtime.hear_of(STATEFUL_SET)
+    scene.runtime.settle()
+    assert [write for write in scene.cluster.writes if f"{SET}-0" in write] == []
+
+
 @pytest.mark.parametrize(
     ("kind", "name"),
     [(STATEFUL_SET, f"{SET}-0"), (STATEFUL_SET, SET), (SERVICE, SET)],

@@ -155,7 +155,7 @@ class TinyInformer(Generic[T]):
     """Sees the cluster only when told to."""
 
     def __init__(self, cluster: TinyCluster, kind: Kind[T], labels: str, indexes: Mapping[str, Index[T]]) -> None:
-        self._cluster, self._kind, self._labels, self._indexes = cluster, kind, labels, indexes
+        self._cluster, self.kind, self._labels, self._indexes = cluster, kind, labels, indexes
         self._known: dict[str, T] = {}
         self._handlers: list[Callable[[Change[T]], None]] = []
 
@@ -176,7 +176,7 @@ class TinyInformer(Generic[T]):
 
     def refresh(self) -> None:
         """Catch up with the cluster, telling of every change."""
-        present = {key_of(obj): obj for obj in self._cluster.list(self._kind, labels=self._labels)}
+        present = {key_of(obj): obj for obj in self._cluster.list(self.kind, labels=self._labels)}
         before, self._known = self._known, present
         for key in sorted(before.keys() | present.keys()):
             old, new = before.get(key), present.get(key)
@@ -255,6 +255,14 @@ class TinyRuntime:
             if not sum(queue.run() for queue in self.queues.values()):
                 return
         raise AssertionError("the component does not come to rest")
+
+    def hear_of(self, kind: Kind[Any]) -> None:
+        """Let the component see what became of one kind, before all others, and act once."""
+        for informer in self.informers:
+            if informer.kind.plural == kind.plural:
+                informer.refresh()
+        for queue in self.queues.values():
+            queue.run()
 
     def submit(self, task: Callable[[], None]) -> None:
         raise NotImplementedError

@@ -87,6 +87,9 @@ def test_a_set_that_may_neither_lose_nor_add_groups_may_lose_one() -> None:
             (0, 4),
             id="a plain scale-down",
         ),
+        pytest.param(
+            _set(5, surge=2), _at(6, 6, 6), [OLD] * 6, False, (6, 6), id="a scale-down mid-way adds no groups first"
+        ),
         pytest.param(_set(3), _at(2, 3, None), [OLD] * 2 + [DONE], False, (1, 3), id="a lost record does not stop it"),
     ],
 )
