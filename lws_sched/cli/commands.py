@@ -214,7 +214,29 @@ def check(namespace: str, output: str, **cluster: Any) -> None:
     sys.exit(command.run(cluster, namespace, as_json=output == "json"))
 
 
-COMMANDS = (plan, explain, status, top, topology, defrag, drain, check)
+@click.command(short_help="Take back what would keep pods and nodes waiting.")
+@click.option("-n", "--namespace", default="lws-system", help="Where lws-sched is installed.")
+@click.option("--yes", "act", is_flag=True, help="Do it.")
+@click.option(
+    "--timeout", "patience", default=120.0, help="With --yes: for how many seconds the extender may take to end."
+)
+@_connection_options
+@_output_option
+def uninstall(namespace: str, act: bool, patience: float, output: str, **cluster: Any) -> None:
+    """Before lws-sched is removed: lift the gates of pods that wait, take the taints off held nodes.
+
+    With --yes the extender is stopped (scaled to nothing), its webhook unregistered, every gate of ours lifted, every
+    taint of ours taken off, every GroupPlacement deleted. LeaderWorkerSets and their pods stay as they are. It may be
+    repeated, and also works when the programs are gone already.
+
+    Exit code: 0 done, 1 the extender still runs, or the cluster does not answer.
+    """
+    from lws_sched.cli import uninstall as command
+
+    sys.exit(command.run(cluster, namespace, as_json=output == "json", act=act, patience=patience))
+
+
+COMMANDS = (plan, explain, status, top, topology, defrag, drain, check, uninstall)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
