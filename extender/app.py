@@ -31,6 +31,7 @@ from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.node_marks import NodeMarks, nodes_of
 from lws_sched.extender.notices import GroupNotices, Notices
 from lws_sched.extender.observer import BY_GROUP, BY_PREDECESSOR, BY_SET, VETOED, Observer, Sources
+from lws_sched.extender.plan_meter import RoomMeter
 from lws_sched.extender.planner import Planner
 from lws_sched.extender.pod_hook import PATIENCE_SECONDS, Arrivals, PodHook
 from lws_sched.extender.records import RecordStore
@@ -38,6 +39,7 @@ from lws_sched.extender.stages import is_member
 from lws_sched.extender.verbs import Verbs
 from lws_sched.intake.standing import tenant_of
 from lws_sched.kube.port import Change, Informer, Runtime
+from lws_sched.telemetry.counts import Instrument
 
 BY_NODE = "node"
 OF_A_SET = names.SET_NAME
@@ -58,6 +60,8 @@ class App:
 
     hooks: tuple[Hook, ...]
     verbs: Verbs
+    instruments: tuple[Instrument, ...]
+    """What is told of plans and of the room that is left."""
 
 
 def build(runtime: Runtime, options: Options | None = None) -> App:
@@ -95,7 +99,8 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     sources.sets.subscribe(wiring.set_changed)
     sources.stateful_sets.subscribe(wiring.stateful_set_changed)
     sources.records.subscribe(wiring.record_changed)
-    return App(hooks=(hook.hook(),), verbs=verbs)
+    instruments = (*planner.meter.instruments(), *RoomMeter(ledger, runtime.clock).instruments())
+    return App(hooks=(hook.hook(),), verbs=verbs, instruments=instruments)
 
 
 @dataclass(frozen=True)

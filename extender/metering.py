@@ -55,6 +55,7 @@ class PlacementMeter:
             *(self._decisions, self._stages, self._commits),
             Gauge(families.PLACEMENTS, self._by_state),
             Gauge(families.WAITING, self._waiting),
+            Gauge(families.OLDEST, self._oldest),
         )
 
     def _by_state(self) -> dict[Labels, float]:
@@ -64,6 +65,16 @@ class PlacementMeter:
     def _waiting(self) -> dict[Labels, float]:
         waiting = (each.status for each in self._records.objects() if each.status.state == api.WAITING)
         return dict(Tally((status.proof or "pending",) for status in waiting))
+
+    def _oldest(self) -> dict[Labels, float]:
+        """By when the records say that they came to their states: a restart of this process makes nobody younger."""
+        since: dict[Labels, float] = {}
+        for record in self._records.objects():
+            labels, began = (record.status.state,), seconds_of(record.status.since)
+            if record.status.state and record.status.since:
+                since[labels] = min(began, since.get(labels, began))
+        now = self._runtime.clock.now()
+        return {labels: max(0.0, now - began) for labels, began in since.items()}
 
     def _record_changed(self, change: Change[GroupPlacement]) -> None:
         key, now = key_of(change.latest), self._runtime.clock.monotonic()

@@ -24,6 +24,7 @@ from lws_sched.extender.life import STICKY_SECONDS
 from lws_sched.extender.notices import GroupNotices
 from lws_sched.extender.observer import VETOED, Observer
 from lws_sched.extender.order import plan_in_order, turn
+from lws_sched.extender.plan_meter import PlanMeter
 from lws_sched.extender.records import RecordStore
 from lws_sched.extender.replacement import replacements
 from lws_sched.intake.wanted import WantedGroup
@@ -96,6 +97,7 @@ class Placing:
     """Called with each group that got a place."""
     again: Callable[[float], None]
     """Called with the seconds after which those who wait should be planned once more."""
+    meter: PlanMeter
     _hunted: float = -HUNT_SECONDS
     """When somebody to evict was looked for last, on the monotonic clock."""
     _written: dict[str, float] = field(default_factory=dict)
@@ -169,7 +171,10 @@ class Placing:
         before = [vetoed.request_of(pod) for pod in self._vetoed() if pod.spec.priority > lowest]
         snapshot = self.ledger.snapshot(excluding=[seeker.key for seeker in seekers])
         pods = [each.key for each in before]
+        began = self.runtime.clock.monotonic()
         decisions = plan_in_order(snapshot, [*requests, *before], SOLVER_BUDGET, provided=pods)
+        seconds = self.runtime.clock.monotonic() - began
+        self.meter.planned((decisions[seeker.key] for seeker in seekers), seconds)
         return [_for_surge(seeker, decisions[seeker.key]) for seeker in seekers]
 
     def _write(self, seeker: Seeker, decision: Decision) -> None:

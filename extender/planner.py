@@ -26,6 +26,7 @@ from lws_sched.extender.life import View
 from lws_sched.extender.notices import GroupNotices, Notices
 from lws_sched.extender.observer import BY_SET, Observer
 from lws_sched.extender.placing import Placing, Seeker
+from lws_sched.extender.plan_meter import PlanMeter
 from lws_sched.intake import wanted
 from lws_sched.intake.wanted import WantedGroup
 from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict
@@ -49,6 +50,7 @@ class Planner:
     evictions: Evictions
     decided: Callable[[], None]
     """Called after records were written: somebody may be waiting for them."""
+    meter: PlanMeter = field(default_factory=PlanMeter)
     queue: Queue = field(init=False)
     placing: Placing = field(init=False)
     pending: set[str] = field(default_factory=set)
@@ -65,6 +67,7 @@ class Planner:
             self.evictions,
             self._was_placed,
             lambda seconds: self.queue.add_after(PLAN, seconds),
+            self.meter,
         )
         self.queue = self.runtime.queue("placements", self.reconcile, workers=4)
 

@@ -151,6 +151,7 @@ def run_extender(invocation: Invocation) -> int:
                 [
                     *verbs.instruments(),
                     *PlacementMeter(runtime).instruments(),
+                    *app.instruments,
                     *(instrument for each in servers for instrument in each.instruments()),
                 ],
                 start=lambda: [each.start() for each in servers],

@@ -147,7 +147,37 @@ WAITING = Family(
     ("reason",),
 )
 PLACEMENTS = Family("lws_sched_placements", GAUGE, "GroupPlacements by state", ("state",))
+OLDEST = Family(
+    "lws_sched_oldest_placement_seconds",
+    GAUGE,
+    "For how long the oldest GroupPlacement of each state has been in it; absent for states that none is in",
+    ("state",),
+)
 COMMIT_SECONDS = Family("lws_sched_time_to_commit_seconds", HISTOGRAM, "From a group's record to its commit", (), SLOW)
+PLAN_SECONDS = Family(
+    "lws_sched_plan_seconds",
+    HISTOGRAM,
+    "How long the search took, for all groups that were planned together",
+    (),
+    QUICK,
+)
+PLAN_VALUE = Family("lws_sched_plan_value", GAUGE, "Members that the last plan has a place for")
+PLAN_BOUND = Family("lws_sched_plan_bound", GAUGE, "Members that no plan could have had more places for")
+PLAN_GAP = Family(
+    "lws_sched_plan_gap_ratio", GAUGE, "How far the last plan may be from the best one: 1 - value/bound, 0 where proven"
+)
+FRAGMENTATION = Family(
+    "lws_sched_fragmentation_ratio",
+    GAUGE,
+    "Of what is free of the main accelerator, the share that the level's best domain does not have",
+    ("level", "resource"),
+)
+LARGEST_FIT = Family(
+    "lws_sched_largest_fit_members",
+    GAUGE,
+    "Members of a group, each a whole host, that still fit into one domain of the level",
+    ("level", "resource"),
+)
 VERB_SECONDS = Family(
     "lws_sched_verb_seconds",
     HISTOGRAM,

@@ -8,7 +8,7 @@ from lws_sched.api import placement as api
 from lws_sched.api.extender import BindingArgs, BindingResult, ExtenderArgs, FilterResult
 from lws_sched.api.meta import Meta
 from lws_sched.api.placement import GroupPlacement, GroupPlacementSpec, GroupPlacementStatus
-from lws_sched.api.timestamps import time_of
+from lws_sched.api.timestamps import micro_time, time_of
 from lws_sched.extender.metering import MeteredVerbs, PlacementMeter
 from lws_sched.extender.verbs import Verbs
 from lws_sched.kube.errors import LostLease
@@ -32,14 +32,16 @@ class Process:
             raise LostLease("another leads")
         return 1
 
-    def sees(self, state: str, after: float = 0.0, name: str = "a-0", age: float = 0.0, proof: str = "") -> None:
+    def sees(
+        self, state: str, after: float = 0.0, name: str = "a-0", age: float = 0.0, proof: str = "", since: str = ""
+    ) -> None:
         """The record is seen in a state, some seconds later."""
         self.clock.seconds += after
         self.records.learn(
             GroupPlacement(
                 metadata=Meta(namespace="ns", name=name, creation_timestamp=time_of(self.clock.now() - age)),
                 spec=GroupPlacementSpec(leader_worker_set="a"),
-                status=GroupPlacementStatus(state=state, proof=proof),
+                status=GroupPlacementStatus(state=state, proof=proof, since=since),
             )
         )
 
@@ -77,7 +79,18 @@ def test_the_life_of_a_group_is_decisions_stages_and_a_time_to_commit() -> None:
         "time_to_commit_seconds": {"": (2, 8.0)},
         "placements": {"Committed": 1},
         "waiting_groups": {},
+        "oldest_placement_seconds": {},
     }
+
+
+def test_the_oldest_of_each_state_is_told_whatever_this_process_has_seen() -> None:
+    process = Process()
+    meter = PlacementMeter(cast("Runtime", process))
+    now = process.clock.now()
+    for name, state, age in (("a-0", api.WAITING, 40), ("b-0", api.WAITING, 3600), ("c-0", api.COMMITTED, 5)):
+        process.sees(state, name=name, since=micro_time(now - age))
+
+    assert told(*meter.instruments())["oldest_placement_seconds"] == {"Waiting": 3600.0, "Committed": 5.0}
 
 
 def test_only_the_leader_counts_and_not_what_was_there_before() -> None:
