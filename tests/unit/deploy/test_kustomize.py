@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.tools import generate_webhooks
+from deploy.tools import generate_dashboard, generate_webhooks
 from lws_sched.admission import verb_access
 from lws_sched.admission.published import NAME as PUBLISHED
 from lws_sched.cli.config import Common, Configuration, ExtenderConfiguration, address
@@ -170,15 +170,23 @@ def rules() -> list[dict[str, Any]]:
 
 
 def panels() -> list[dict[str, Any]]:
-    return list(json.loads((DEPLOY / "grafana" / "lws-sched.json").read_text())["panels"])
+    found = json.loads((DEPLOY / "grafana" / "lws-sched.json").read_text())["panels"]
+    return [each for each in found if each["type"] != "row"]
 
 
 def unknown(expression: str, legend: str = "") -> set[str]:
     """Metrics in a query that no program has, and labels in it or in its legend that these metrics do not have."""
     found = [each for each in vars(families).values() if isinstance(each, Family)]
     known = {each.name: set(each.labels) for each in found}
-    known |= {f"{each.name}_bucket": {*each.labels, "le"} for each in found if each.kind == HISTOGRAM}
-    used = set(re.findall(r"\b(?:lws_sched|controller_runtime|workqueue|rest_client|leader_election)_\w+", expression))
+    for each in found:
+        if each.kind == HISTOGRAM:
+            known |= {f"{each.name}_bucket": {*each.labels, "le"}}
+            known |= {f"{each.name}_{part}": set(each.labels) for part in ("sum", "count")}
+    used = set(
+        re.findall(
+            r"\b(?:lws_sched|controller_runtime|workqueue|rest_client|leader_election|grpc_server)_\w+", expression
+        )
+    )
     labels = {label for names in re.findall(r"by \(([^)]*)\)", expression) for label in re.split(r",\s*", names)}
     labels |= set(re.findall(r"[{,]\s*(\w+)[!=]", expression)) | set(re.findall(r"(?:labels\.|\{\{)(\w+)", legend))
     assert used, f"{expression} asks for none of our metrics"
@@ -189,7 +197,8 @@ def unknown(expression: str, legend: str = "") -> set[str]:
 def test_an_alert_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -> None:
     # `pod` is the label of whoever was scraped.
     assert unknown(rule["expr"], str(rule["annotations"])) <= {"pod"}
-    assert {"summary", "description"} == rule["annotations"].keys()
+    assert {"summary", "description", "runbook_url"} == rule["annotations"].keys()
+    assert rule["annotations"]["runbook_url"] == f"docs/troubleshooting.md#{rule['alert'].lower()}"
 
 
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
@@ -210,6 +219,28 @@ def test_a_panel_asks_for_metrics_and_labels_that_exist(panel: dict[str, Any]) -
 )
 def test_a_query_for_what_is_not_there_is_found_out(expression: str, legend: str, missing: set[str]) -> None:
     assert unknown(expression, legend) == missing
+
+
+def test_every_metric_of_ours_is_on_the_dashboard() -> None:
+    asked = " ".join(target["expr"] for panel in panels() for target in panel["targets"])
+
+    found = {each.name for each in vars(families).values() if isinstance(each, Family)}
+    assert {name for name in found if name not in asked} == set()
+
+
+def test_the_dashboard_is_generated() -> None:
+    """`python -m deploy.tools.generate_dashboard` writes it anew."""
+    assert generate_dashboard.OUTPUT.read_text() == generate_dashboard.rendered()
+
+
+def test_no_two_panels_lie_over_each_other() -> None:
+    cells: list[tuple[int, int]] = []
+    for each in panels():
+        place = each["gridPos"]
+        assert place["x"] + place["w"] <= generate_dashboard.GRID
+        columns, lines = range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
+        cells += [(x, y) for x in columns for y in lines]
+    assert len(cells) == len(set(cells))
 
 
 def test_the_image_is_built_from_the_constraints() -> None:
