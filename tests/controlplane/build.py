@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -30,6 +30,8 @@ from typing import IO, NamedTuple
 from tests.controlplane import janitor
 
 GOMOD = Path(__file__).parent / "gomod"
+TOOLS = Path(__file__).parent / "gomod_tools"
+"""Apart, so that another version of a tool does not build the control plane anew."""
 KUBERNETES_VERSION = "v1.37.2"
 TICK_SECONDS = 15.0
 
@@ -60,17 +62,30 @@ COMPONENTS = (
 )
 
 
+HELM = Component("helm", "helm", "helm.sh/helm/v3/cmd/helm")
+"""No part of a control plane, but a tool of users. It is pinned to the control plane's versions of what both have in
+common, so that most of it is compiled already."""
+
+
 def binaries() -> Path:
-    """The folder holding all programs, built now if they are not there yet."""
-    folder = _cache_root() / _key()
-    missing = [c for c in COMPONENTS if not (folder / c.name).exists()]
-    if not missing:
+    """The folder holding all programs of the control plane, built now if they are not there yet."""
+    return _built(COMPONENTS, GOMOD)
+
+
+def helm() -> Path:
+    """Helm, built now if it is not there yet."""
+    return _built((HELM,), TOOLS) / HELM.name
+
+
+def _built(programs: Sequence[Component], modules: Path) -> Path:
+    folder = _cache_root() / _key(modules)
+    if all((folder / each.name).exists() for each in programs):
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     with _exclusive(_cache_root() / "lock"):
-        for component in COMPONENTS:
-            if not (folder / component.name).exists():
-                _build(component, folder)
+        for each in programs:
+            if not (folder / each.name).exists():
+                _build(each, folder, modules)
     return folder
 
 
@@ -79,9 +94,9 @@ def _cache_root() -> Path:
     return Path(cache) / "lws-sched" / "controlplane"
 
 
-def _key() -> str:
+def _key(modules: Path) -> str:
     digest = hashlib.sha256()
-    for path in sorted(GOMOD.glob("*/go.*")):
+    for path in sorted(modules.glob("*/go.*")):
         digest.update(f"{path.parent.name}/{path.name}\n".encode() + path.read_bytes())
     digest.update(" ".join([*_go_environment(), *_flags()]).encode())
     return digest.hexdigest()[:16]
@@ -131,14 +146,14 @@ def _flags() -> list[str]:
     return ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", " ".join(["-s", "-w", *stamps])]
 
 
-def _build(component: Component, folder: Path) -> None:
+def _build(component: Component, folder: Path, modules: Path) -> None:
     partial = folder / f"{component.name}.partial"
     argv = [_go(), "build", *_flags(), "-o", str(partial), component.package]
     started = time.monotonic()
     _say(f"building {component.name} ...")
     with tempfile.TemporaryFile() as output:
         child = subprocess.Popen(
-            argv, cwd=GOMOD / component.module, env=_environment(), stdout=output, stderr=subprocess.STDOUT
+            argv, cwd=modules / component.module, env=_environment(), stdout=output, stderr=subprocess.STDOUT
         )
         code = _wait_with_ticks(child, component.name, started)
         if code != 0:
@@ -193,6 +208,7 @@ def main() -> int:
     """Build and print the folder; a missing compiler is one sentence and exit code 1."""
     try:
         print(binaries())
+        helm()
     except (GoMissing, BuildFailed) as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -28,17 +28,17 @@ Document = dict[str, Any]
 
 
 class SecondScheduler(LwsSched):
-    """`install` takes the objects from `documents`, which are those of the overlay unless given (a rendered chart)."""
+    """`installed` are the objects of an installation that is there already; else it is the overlay's."""
 
-    def __init__(self, plane: ControlPlane, documents: Sequence[Document] | None = None) -> None:
+    def __init__(self, plane: ControlPlane, installed: Sequence[Document] = ()) -> None:
         super().__init__(plane)
-        self._port = free_port()
-        self.documents = documents or built(plane, OVERLAY)
+        self._port, self._is_installed = free_port(), bool(installed)
+        self.documents = installed or built(plane, OVERLAY)
 
     def install(self, *, controller: bool = True) -> None:
-        applied = [each for each in self.documents if each["kind"] != "Deployment"]
-        text = yaml.safe_dump_all(applied)
-        self.plane.kubectl("apply", "--server-side", "-f", "-", input=text)
+        if not self._is_installed:
+            text = yaml.safe_dump_all([each for each in self.documents if each["kind"] != "Deployment"])
+            self.plane.kubectl("apply", "--server-side", "-f", "-", input=text)
         self.plane.kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", str(CRDS))
         self.start_extender()
         if controller:
