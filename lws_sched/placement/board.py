@@ -17,7 +17,19 @@ from lws_sched.placement.exact import lowest, placed_on, search
 from lws_sched.placement.node import taken
 from lws_sched.placement.packing import pack
 from lws_sched.placement.request import GroupRequest, Placed, PodShape
-from lws_sched.placement.room import NEVER, Asked, Need, Room, asked, figures, held, idle_devices, room_for, whole_need
+from lws_sched.placement.room import (
+    NEVER,
+    Asked,
+    Need,
+    Room,
+    asked,
+    figures,
+    held,
+    idle_devices,
+    room_for,
+    whole_need,
+    worker_of,
+)
 from lws_sched.placement.snapshot import Snapshot, namespace_of
 from lws_sched.placement.table import ABSENT, Bools, Ints, Partition
 from lws_sched.placement.topology import UnknownLevel
@@ -76,7 +88,7 @@ class Board:
             return None
         if (request.exclusive and request.preferred) or request.key in self._start.tenancy.group_numbers:
             return None
-        worker = request.worker if request.size > 1 else request.leader
+        worker = worker_of(request)
         namespace = namespace_of(request)
         topologies = (request.required, request.exclusive, request.preferred)
         name = (request.leader, worker, request.size, namespace, topologies)

@@ -21,7 +21,7 @@ import numpy as np
 from lws_sched.placement import sticky, topology
 from lws_sched.placement.packing import pack
 from lws_sched.placement.request import GroupRequest, Placed
-from lws_sched.placement.room import NEVER, Asked, Room, asked, closed_to, idle_devices, room_for, whole_need
+from lws_sched.placement.room import NEVER, Asked, Room, asked, closed_to, idle_devices, room_for, whole_need, worker_of
 from lws_sched.placement.snapshot import Snapshot
 from lws_sched.placement.subgroups import Nested, layout_of
 from lws_sched.placement.table import ABSENT, NODE_NAME, Bools, Ints, NodeTable, Partition
@@ -72,7 +72,7 @@ class Flat:
 
     def pack(self, nodes: Ints, levels: tuple[str, ...]) -> tuple[int, ...]:
         """A node position per member, by worker index, on nodes of one domain, which has room."""
-        idle = idle_devices(self.snapshot, self.request.leader, self.request.worker, nodes)
+        idle = idle_devices(self.snapshot, self.request.leader, worker_of(self.request), nodes)
         return pack(self.snapshot.table, self.room, nodes, whole_need(self.request), levels, idle)
 
 

@@ -162,13 +162,14 @@ def whole_need(request: GroupRequest) -> Need:
     return Need(leader=True, workers=request.size - 1)
 
 
-def room_for(snapshot: Snapshot, request: GroupRequest, closed: Closed | None) -> Room:
-    """The room for members of the request on nodes that take new pods and are not closed to it.
+def worker_of(request: GroupRequest) -> PodShape:
+    """What its room is measured by: a group of one has no worker, and measures by its leader."""
+    return request.worker if request.size > 1 else request.leader
 
-    A group of one measures by its leader's shape.
-    """
-    worker = request.worker if request.size > 1 else request.leader
-    room = measured(snapshot, request.leader, worker)
+
+def room_for(snapshot: Snapshot, request: GroupRequest, closed: Closed | None) -> Room:
+    """The room for members of the request on nodes that take new pods and are not closed to it."""
+    room = measured(snapshot, request.leader, worker_of(request))
     return room if closed is None else room.without(closed)
 
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from lws_sched.placement.packing import expand, fill, pack, roomiest
 from lws_sched.placement.request import NO_SUBGROUP, GroupRequest
-from lws_sched.placement.room import NEVER, Asked, Need, Room, idle_devices
+from lws_sched.placement.room import NEVER, Asked, Need, Room, idle_devices, worker_of
 from lws_sched.placement.snapshot import Snapshot
 from lws_sched.placement.table import ABSENT, Bools, Ints, Partition
 
@@ -117,7 +117,7 @@ class _Packing:
     def __init__(self, nested: Nested, nodes: Ints, levels: tuple[str, ...]) -> None:
         table, keys = nested.snapshot.table, nested.keys
         self._table = table
-        self._idle = idle_devices(nested.snapshot, nested.request.leader, nested.request.worker, nodes)
+        self._idle = idle_devices(nested.snapshot, nested.request.leader, worker_of(nested.request), nodes)
         self._nested, self._nodes, self._levels = nested, nodes, levels
         self._inner = _dense(table.partition(keys.inner).codes[nodes])
         self._units = self._inner
