@@ -236,7 +236,23 @@ def uninstall(namespace: str, act: bool, patience: float, output: str, **cluster
     sys.exit(command.run(cluster, namespace, as_json=output == "json", act=act, patience=patience))
 
 
-COMMANDS = (plan, explain, status, top, topology, defrag, drain, check, uninstall)
+@click.command(short_help="The page: a live map, what waits and why, what was decided.")
+@click.option("--port", default=0, help="The port on this machine; any free one if not given.")
+@click.option("--open/--no-open", "should_open", default=None, help="Open a browser; done on a terminal if not given.")
+@click.option("-n", "--namespace", default="lws-system", help="Where lws-sched is installed.")
+@_cluster_options
+def page(port: int, should_open: bool | None, namespace: str, **cluster: Any) -> None:
+    """The page, on this machine: a live map of the cluster, what waits and why, what was decided lately, what-if.
+
+    It reads the cluster with your rights and prints an address with a key, good until Ctrl-C. Nothing is written.
+    """
+    from lws_sched.cli import page as command
+
+    is_wanted = sys.stdout.isatty() if should_open is None else should_open
+    sys.exit(command.run(cluster, namespace, port, should_open=is_wanted))
+
+
+COMMANDS = (plan, explain, status, top, topology, defrag, drain, check, page, uninstall)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lws_sched import __version__
-from lws_sched.api.core import NODE, POD, PRIORITY_CLASS, PodSpec
+from lws_sched.api.core import NODE, POD, PRIORITY_CLASS
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import Kind, key_of
 from lws_sched.api.placement import GROUP_PLACEMENT
 from lws_sched.api.topology import TOPOLOGY
 from lws_sched.cli.output import Exit, fail, progress, say
-from lws_sched.intake import documents, shapes
+from lws_sched.intake import documents
 from lws_sched.intake.cluster import KINDS, Cluster, cluster_of, level_list
 from lws_sched.intake.documents import BadInput, Document
 from lws_sched.intake.sets import sets_of
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from lws_sched.kube.client import Client
 
 STDIN = "-"
-WEBHOOK_FAILED = "failed calling webhook"
-"""How the API server begins where it cannot create an object because a webhook does not answer."""
 FIELDS = {
     NODE: "nodes",
     POD: "pods",
@@ -135,19 +133,12 @@ class LiveCluster:
         return time.time()
 
     def _shapes(self, cluster: Cluster, lws: LeaderWorkerSet) -> MemberShapes:
-        from lws_sched.kube.errors import Forbidden, Invalid, NotFound, Unavailable
+        from lws_sched.kube.admitted import admitted_shapes
 
-        try:
-            specs: list[PodSpec] = [self.client.create(POD, body, dry_run=True).spec for body in shapes.dry_runs(lws)]
-        except (Invalid, Forbidden, NotFound) as error:
-            say(f"note: the templates of {lws.metadata.name} are taken as they are: {error}")
-            return template_shapes(cluster, lws)
-        except Unavailable as error:
-            if WEBHOOK_FAILED not in str(error):
-                raise
-            say(f"note: no pod of {lws.metadata.name} could be created now: {error}; `lws-sched check` tells more")
-            return template_shapes(cluster, lws)
-        return shapes.member_shapes(specs)
+        found, note = admitted_shapes(self.client, cluster, lws)
+        if note:
+            say(f"note: {note}")
+        return found
 
     def _list(self, kind: Kind[Any], namespace: str) -> list[Any]:
         from lws_sched.kube.errors import NotFound

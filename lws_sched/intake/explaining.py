@@ -135,26 +135,32 @@ def _planned_now(
 def _sentences(lws: LeaderWorkerSet, group: Group, fresh: Answer | None, now: float | None) -> list[str]:
     since = f" for {age(seconds_of(group.since), now)}" if group.since and now is not None else ""
     lines = [f"{group.key}: {group.state}{since}; {group.bound} of {group.size} members bound, {group.ready} ready"]
-    lines.append(f"  asks for: {_asked(lws)}")
-    if not is_ours(lws):
-        scheduler = scheduler_of(lws.spec.leader_worker_template.worker_template) or "default-scheduler"
-        lines.append(
-            f"  it is on the scheduler {scheduler}, which places pod by pod: for whole groups set schedulerName: "
-            f"{names.SCHEDULER} in its templates"
-        )
-    elif sentence := unsupported(lws):
-        lines.append(f"  why: {sentence}")
-    if group.domain:
-        domain = f"{group.domain} ({group.level})"
-        proof = f": {_PROOFS[group.proof]}" if group.proof in _PROOFS else ""
-        lines.append(f"  is in: {domain}{proof}")
-    if group.reason:
-        lines.append(f"  why: {group.reason}")
-    if group.fix:
-        lines.append(f"  fix: {group.fix}")
+    lines += [f"  {heading}: {sentence}" if heading else f"  {sentence}" for heading, sentence in facts(lws, group)]
     if fresh is not None:
         lines += _at_this_moment(group, fresh)
     return lines
+
+
+def facts(lws: LeaderWorkerSet, group: Group) -> list[tuple[str, str]]:
+    """Headings and sentences; a sentence that stands alone has no heading."""
+    found = [("asks for", _asked(lws))]
+    if not is_ours(lws):
+        scheduler = scheduler_of(lws.spec.leader_worker_template.worker_template) or "default-scheduler"
+        sentence = (
+            f"it is on the scheduler {scheduler}, which places pod by pod: for whole groups set schedulerName: "
+            f"{names.SCHEDULER} in its templates"
+        )
+        found.append(("", sentence))
+    elif sentence := unsupported(lws):
+        found.append(("why", sentence))
+    if group.domain:
+        proof = f": {_PROOFS[group.proof]}" if group.proof in _PROOFS else ""
+        found.append(("is in", f"{group.domain} ({group.level}){proof}"))
+    if group.reason:
+        found.append(("why", group.reason))
+    if group.fix:
+        found.append(("fix", group.fix))
+    return found
 
 
 def _at_this_moment(group: Group, fresh: Answer) -> list[str]:
