@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from lws_sched import __version__
+
+if TYPE_CHECKING:
+    from lws_sched.cli.asking import Server
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -59,6 +62,32 @@ def _cluster_options(command: F) -> F:
     )
 
 
+def _server_options(command: F) -> F:
+    """Whom to ask in place of reading the cluster."""
+    for option in (
+        click.option("--server-namespace", default="lws-system", help="With --server: where lws-sched is installed."),
+        click.option(
+            "--server",
+            default="",
+            envvar="LWS_SCHED_SERVER",
+            show_default=False,
+            metavar="HOST:PORT",
+            help="Ask the placement service there in place of reading the cluster: less is read, and fewer rights are "
+            "needed. See docs/placement-service.md.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _server(address: str, namespace: str) -> Server | None:
+    if not address:
+        return None
+    from lws_sched.cli.asking import Server
+
+    return Server(address, namespace)
+
+
 @click.command(short_help="What would become of LeaderWorkerSets: where each group goes.")
 @click.option(
     "-f",
@@ -71,8 +100,11 @@ def _cluster_options(command: F) -> F:
 )
 @click.option("-n", "--namespace", default="default", help="The namespace of sets that name none.")
 @_cluster_options
+@_server_options
 @_output_option
-def plan(files: tuple[str, ...], namespace: str, output: str, **cluster: Any) -> None:
+def plan(
+    files: tuple[str, ...], namespace: str, output: str, server: str, server_namespace: str, **cluster: Any
+) -> None:
     """What would become of LeaderWorkerSets: where each group goes, or why it has no place and what would help.
 
     All groups of all sets are planned together, beside what is on the cluster; groups that stand already are told
@@ -87,15 +119,17 @@ def plan(files: tuple[str, ...], namespace: str, output: str, **cluster: Any) ->
     """
     from lws_sched.cli import plan as command
 
-    sys.exit(command.run(files, namespace, cluster, as_json=output == "json"))
+    asked = _server(server, server_namespace)
+    sys.exit(command.run(files, namespace, cluster, as_json=output == "json", server=asked))
 
 
 @click.command(short_help="Why a group waits, or is where it is.")
 @click.argument("target")
 @click.option("-n", "--namespace", default="", show_default=False, help="Where to look; everywhere if not given.")
 @_cluster_options
+@_server_options
 @_output_option
-def explain(target: str, namespace: str, output: str, **cluster: Any) -> None:
+def explain(target: str, namespace: str, output: str, server: str, server_namespace: str, **cluster: Any) -> None:
     """Why a group waits, or why it is where it is, and what would help.
 
     TARGET is a LeaderWorkerSet, a group (named like its leader pod) or a pod; with its namespace in front
@@ -103,7 +137,8 @@ def explain(target: str, namespace: str, output: str, **cluster: Any) -> None:
     """
     from lws_sched.cli import explain as command
 
-    sys.exit(command.run(cluster, target, namespace, as_json=output == "json"))
+    asked = _server(server, server_namespace)
+    sys.exit(command.run(cluster, target, namespace, as_json=output == "json", server=asked))
 
 
 @click.command(short_help="All groups at a glance.")
@@ -161,8 +196,18 @@ def topology(output: str, **cluster: Any) -> None:
 @click.option("--yes", "act", is_flag=True, help="Do it: move the groups of the plan, one after the other.")
 @click.option("--timeout", "patience", default=300.0, help="With --yes: give up on a group after so many seconds.")
 @_cluster_options
+@_server_options
 @_output_option
-def defrag(files: tuple[str, ...], namespace: str, act: bool, patience: float, output: str, **cluster: Any) -> None:
+def defrag(
+    files: tuple[str, ...],
+    namespace: str,
+    act: bool,
+    patience: float,
+    output: str,
+    server: str,
+    server_namespace: str,
+    **cluster: Any,
+) -> None:
     """The fewest pods to move so that LeaderWorkerSets fit, in an order in which each goes to room that is free.
 
     Groups move whole where their members must stay together. Without --yes it only tells. With --yes groups are moved,
@@ -178,7 +223,9 @@ def defrag(files: tuple[str, ...], namespace: str, act: bool, patience: float, o
     """
     from lws_sched.cli import defrag as command
 
-    sys.exit(command.run(files, namespace, cluster, as_json=output == "json", act=act, patience=patience))
+    asked = _server(server, server_namespace)
+    as_json = output == "json"
+    sys.exit(command.run(files, namespace, cluster, as_json=as_json, act=act, patience=patience, server=asked))
 
 
 @click.command(short_help="Empty a node or a domain of groups.")

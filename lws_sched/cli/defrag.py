@@ -6,7 +6,7 @@ Without --yes it only tells.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lws_sched.cli.output import Exit, plural, print_json, print_lines, progress, say
 from lws_sched.cli.plan import ours
@@ -15,13 +15,27 @@ from lws_sched.intake.defrag import Plan, Step, plan_moves
 from lws_sched.intake.documents import BadInput
 from lws_sched.intake.what_if import answers_json
 
+if TYPE_CHECKING:
+    from lws_sched.cli.asking import Server
+
 
 def run(
-    files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_json: bool, act: bool, patience: float
+    files: Sequence[str],
+    namespace: str,
+    source: Mapping[str, Any],
+    *,
+    as_json: bool,
+    act: bool,
+    patience: float,
+    server: Server | None = None,
 ) -> Exit:
     """Plan, print, and where asked to, do it; the exit code."""
     with speaking():
         once(*files, *source["clusters"])
+        if server is not None:
+            plans = _asked(server, files, namespace, source, act=act)
+            _tell(plans, as_json=as_json, act=act)
+            return _code(plans)
         sets = tuple(map(ours, read_sets(files, namespace)))
         opened = Source(**source).open()
         if act and isinstance(opened, FileCluster):
@@ -35,6 +49,23 @@ def run(
             from lws_sched.cli.moving import Mover
 
             return Mover(opened, sets, shapes, patience).run(plans)
+    return _code(plans)
+
+
+def _asked(
+    server: Server, files: Sequence[str], namespace: str, source: Mapping[str, Any], *, act: bool
+) -> tuple[Plan, ...]:
+    from lws_sched.cli.asking import manifests_of, tell
+
+    if act:
+        raise BadInput("groups are moved with your own rights, not by the placement service: leave out --server")
+    with server.asked(source) as client, progress("looking for the fewest moves"):
+        plans, notes = client.defragment(manifests_of(files), namespace)
+    tell(notes)
+    return plans
+
+
+def _code(plans: Sequence[Plan]) -> Exit:
     return Exit.OK if all(plan.answer.feasible for plan in plans) else Exit.REFUSED
 
 

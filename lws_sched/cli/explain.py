@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lws_sched.api.meta import key_of
 from lws_sched.cli.output import Exit, print_json, print_lines, print_table, say
@@ -12,9 +12,17 @@ from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.explaining import Explained, explain, place_and_name
 from lws_sched.intake.groups import Group, Member
 
+if TYPE_CHECKING:
+    from lws_sched.cli.asking import Server
 
-def run(source: Mapping[str, Any], target: str, namespace: str, *, as_json: bool) -> Exit:
+
+def run(source: Mapping[str, Any], target: str, namespace: str, *, as_json: bool, server: Server | None = None) -> Exit:
     with speaking():
+        if server is not None:
+            with server.asked(source) as client:
+                key, answers = client.explain(*place_and_name(target, namespace))
+            show(key, answers, as_json=as_json)
+            return Exit.OK
         opened = Source(**source).open()
         where, name = place_and_name(target, namespace)
         found = opened.read(where, GROUP_KINDS)

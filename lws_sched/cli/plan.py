@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.cli.output import Cell, Exit, listed, print_json, print_lines, print_table, progress, say
@@ -11,23 +11,41 @@ from lws_sched.cli.source import Source, once, read_sets, speaking
 from lws_sched.intake.sets import planned_as_ours
 from lws_sched.intake.what_if import Answer, answers_json, what_if
 
+if TYPE_CHECKING:
+    from lws_sched.cli.asking import Server
 
-def run(files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_json: bool) -> Exit:
+
+def run(
+    files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_json: bool, server: Server | None = None
+) -> Exit:
     """Plan and print; the exit code."""
     with speaking():
         once(*files, *source["clusters"])
-        sets = read_sets(files, namespace)
-        opened = Source(**source).open()
-        cluster = opened.read()
-        sets = tuple(map(ours, sets))
-        shapes = opened.shapes(cluster, sets)
-        with progress("planning"):
-            answers = what_if(cluster, sets, shapes, now=opened.now())
+        answers = _planned(files, namespace, source) if server is None else _asked(server, files, namespace, source)
     if as_json:
         print_json({"groups": answers_json(answers)})
     else:
         _table(answers)
     return Exit.OK if all(answer.feasible for answer in answers) else Exit.REFUSED
+
+
+def _planned(files: Sequence[str], namespace: str, source: Mapping[str, Any]) -> Sequence[Answer]:
+    sets = read_sets(files, namespace)
+    opened = Source(**source).open()
+    cluster = opened.read()
+    sets = tuple(map(ours, sets))
+    shapes = opened.shapes(cluster, sets)
+    with progress("planning"):
+        return what_if(cluster, sets, shapes, now=opened.now())
+
+
+def _asked(server: Server, files: Sequence[str], namespace: str, source: Mapping[str, Any]) -> Sequence[Answer]:
+    from lws_sched.cli.asking import manifests_of, tell
+
+    with server.asked(source) as client, progress("planning"):
+        answers, notes = client.plan(manifests_of(files), namespace)
+    tell(notes)
+    return answers
 
 
 def ours(lws: LeaderWorkerSet) -> LeaderWorkerSet:

@@ -162,6 +162,11 @@ def read_sets(paths: Sequence[str], namespace: str) -> tuple[LeaderWorkerSet, ..
     return sets_of(_documents(paths), _called(paths), namespace)
 
 
+def read_texts(paths: Sequence[str]) -> list[str]:
+    """Raises BadInput."""
+    return [documents.text_of(_called([path]), _bytes(path)) for path in paths]
+
+
 def _levels(text: str) -> tuple[Level, ...]:
     """Raises BadInput."""
     pairs = []

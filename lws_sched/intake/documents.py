@@ -62,10 +62,7 @@ class Document:
 
 def read(source: str, data: bytes) -> list[Document]:
     """All objects of a file, `List`s taken apart. `source` is what messages call it. Raises BadInput."""
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BadInput(f"{source} is not text (byte {error.start} is not UTF-8): give YAML or JSON") from error
+    text = text_of(source, data)
     if not text.strip():
         raise BadInput(f"{source} is empty: give YAML or JSON, as `kubectl get -o yaml` prints it")
     try:
@@ -77,6 +74,14 @@ def read(source: str, data: bytes) -> list[Document]:
     except RecursionError as error:
         raise _too_deep(source) from error
     return documents
+
+
+def text_of(source: str, data: bytes) -> str:
+    """Raises BadInput."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{source} is not text (byte {error.start} is not UTF-8): give YAML or JSON") from error
 
 
 def decode(kind: Kind[T], document: Document) -> T:

@@ -63,6 +63,11 @@ class Client:
         """Raises ConfigError. Writes without a field manager of their own carry the part of `user_agent` before "/"."""
         return cls(Transport(connect(kubeconfig, context), user_agent, limit=limit))
 
+    def token(self) -> str:
+        """The bearer token that requests carry now; "" where they carry none. Raises Unavailable."""
+        scheme, _, token = (self.transport.connection.authorization() or "").partition(" ")
+        return token if scheme.lower() == "bearer" else ""
+
     def impatient(self, seconds: float) -> Client:
         """The same client, on the same connections, that gives up an answer after `seconds` and waits for no limit."""
         transport = replace(self.transport, connect_timeout=seconds, read_timeout=seconds, limit=None)

@@ -26,6 +26,7 @@ from lws_sched.kube.port import Clock
 from lws_sched.service import placement_pb2 as pb
 from lws_sched.service.calls import Call, Calls
 from lws_sched.service.desk import Refusal
+from lws_sched.service.limits import MESSAGE_BYTES
 from lws_sched.service.watching import WATCHERS
 from lws_sched.telemetry import families
 from lws_sched.telemetry.counts import Counter, Histogram, Instrument
@@ -35,7 +36,6 @@ log = logging.getLogger(__name__)
 SERVICE = pb.DESCRIPTOR.services_by_name["Placement"].full_name
 LONGEST_SECONDS = 60.0
 CALLS = WATCHERS + 24
-MESSAGE_BYTES = 8 * 2**20
 METADATA_BYTES = 32 * 2**10
 STOP_SECONDS = 5.0
 _MINUTE_MS = 60_000

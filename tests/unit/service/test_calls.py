@@ -19,8 +19,9 @@ from lws_sched.api.core import POD
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.placement import BOUND, GROUP_PLACEMENT
 from lws_sched.service import placement_pb2 as pb
+from lws_sched.service.limits import MESSAGE_BYTES
 from lws_sched.service.placement_pb2_grpc import PlacementStub
-from lws_sched.service.server import MESSAGE_BYTES, SERVICE
+from lws_sched.service.server import SERVICE
 from lws_sched.sim.manifests import filler, rack_nodes
 from tests.scenarios.manifests import LeaderWorkerSet, lws
 from tests.unit.service.served import ADMIN, NAME, NOBODY, VIEWER, Served, serving
