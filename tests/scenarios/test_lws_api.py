@@ -63,6 +63,53 @@ def test_an_update_by_surge_in_which_the_set_grows_and_then_shrinks_to_nothing(c
     cluster.eventually(lambda each: f"still there: {sorted(left)}" if (left := each.pods("surging")) else "")
 
 
+NOWHERE = {"no-such": "node"}
+
+
+def _on(manifest: LeaderWorkerSet, selector: dict[str, str], image: str) -> Body:
+    """A change of the set that sends its pods to such nodes."""
+    change = _with_image(manifest, image)
+    change["leaderWorkerTemplate"]["workerTemplate"]["spec"]["nodeSelector"] = selector or None
+    return {"spec": change}
+
+
+def test_an_update_is_the_way_out_of_one_that_cannot_come_up(cluster: Cluster) -> None:
+    cluster.has_racks(1, hosts=4)
+    manifest = _plain("broken", replicas=4)
+    cluster.apply(manifest)
+    cluster.eventually(is_available("broken", 4))
+    cluster.merge(SETS, "broken", _on(manifest, NOWHERE, "busybox:2"))
+    cluster.eventually(_is_left_waiting("broken-3"))
+    cluster.always(lambda each: "" if len(_running(each, "broken")) == 6 else str(_running(each, "broken")), 2.0)
+    cluster.merge(SETS, "broken", _on(manifest, {}, "busybox:3"))
+    cluster.eventually(is_available("broken", 4, image="busybox:3"))
+
+
+def test_an_update_is_the_way_out_of_a_set_that_never_came_up(cluster: Cluster) -> None:
+    cluster.has_racks(1, hosts=3)
+    manifest = _plain("stillborn", replicas=3)
+    manifest.body["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]["nodeSelector"] = NOWHERE
+    cluster.apply(manifest)
+    cluster.eventually(_is_left_waiting("stillborn-0"))
+    cluster.merge(SETS, "stillborn", _on(manifest, {}, "busybox:2"))
+    cluster.eventually(is_available("stillborn", 3, image="busybox:2"))
+
+
+def _running(cluster: Cluster, name: str) -> list[str]:
+    return [pod for pod, node in cluster.nodes_of(name).items() if node]
+
+
+def _is_left_waiting(leader: str) -> Condition:
+    """The group is whole, and none of it stands anywhere."""
+
+    def missing(cluster: Cluster) -> str:
+        nodes = cluster.nodes_of(leader.rpartition("-")[0])
+        group = {name: node for name, node in nodes.items() if name == leader or name.startswith(f"{leader}-")}
+        return "" if len(group) == 2 and not any(group.values()) else f"{group}"
+
+    return missing
+
+
 def test_services_follow_the_groups_from_one_network_to_the_other_and_back(cluster: Cluster) -> None:
     cluster.has_racks(1, hosts=2)
     cluster.apply(_plain("net"))
