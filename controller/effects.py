@@ -7,13 +7,13 @@ reconciler then starts again from a fresh snapshot. Events are recorded after th
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import Kind, Object
 from lws_sched.kube.errors import AlreadyExists, ApiError, NotFound
-from lws_sched.kube.port import Recorder, Runtime
+from lws_sched.kube.port import ObjectReference, Recorder, Runtime
 
 CREATE, UPDATE, DELETE = "Create", "Update", "Delete"
 """The actions that events name."""
@@ -27,6 +27,11 @@ class Note:
     text: str
     action: str
     type: str = "Normal"
+    related: ObjectReference | None = None
+
+
+def reference(kind: Kind[Any], namespace: str, name: str) -> ObjectReference:
+    return {"apiVersion": kind.api_version, "kind": kind.kind, "namespace": namespace, "name": name}
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,7 @@ class Effects:
         note = refusal.step.failed
         if note is not None:
             text = f"{note.text}: {refusal.error}"
-            self._record((Note(note.reason, text, note.action, type="Warning"),), lws)
+            self._record((replace(note, text=text, type="Warning"),), lws)
 
     def _write(self, write: Write) -> None:
         cluster = self.runtime.cluster
@@ -149,5 +154,11 @@ class Effects:
         recorder: Recorder = self.runtime.recorder
         for note in notes:
             recorder.event(
-                LEADER_WORKER_SET, lws, type=note.type, reason=note.reason, action=note.action, note=note.text
+                LEADER_WORKER_SET,
+                lws,
+                type=note.type,
+                reason=note.reason,
+                action=note.action,
+                note=note.text,
+                related=note.related,
             )

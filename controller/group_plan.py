@@ -17,7 +17,7 @@ from typing import Any
 from lws_sched.api import names
 from lws_sched.api.core import POD, SERVICE, STATEFUL_SET, ControllerRevision, Node, Pod, Service, StatefulSet
 from lws_sched.api.lws import LEADER_READY, LeaderWorkerSet
-from lws_sched.controller.effects import CREATE, DELETE, UPDATE, Create, Delete, Merge, Note, Plan, Step
+from lws_sched.controller.effects import CREATE, DELETE, UPDATE, Create, Delete, Merge, Note, Plan, Step, reference
 from lws_sched.core import desired, group, restart, restart_budget, revision
 from lws_sched.core.applied import WHOLE_STATEFUL_SET, WholeStatefulSet, has_drifted
 from lws_sched.core.ownership import is_controlled_by
@@ -104,7 +104,8 @@ def recreation(snapshot: GroupSnapshot, failed: Pod) -> Plan:
 
 def _recreation(snapshot: GroupSnapshot, failed: str) -> Plan:
     leader = snapshot.leader.metadata
-    note = Note("RecreateGroup", restart.note(failed, snapshot.leader), DELETE)
+    member = reference(POD, leader.namespace, failed)
+    note = Note("RecreateGroup", restart.note(failed, snapshot.leader), DELETE, related=member)
     delete = Delete(POD, leader.namespace, leader.name, leader.uid, propagation="Foreground")
     return Plan(steps=(Step(delete, done=(note,)),))
 
@@ -190,8 +191,9 @@ def _workers(snapshot: GroupSnapshot) -> Plan:
 
 def _creation(leader: Pod, workers: desired.Workers) -> Plan:
     name = leader.metadata.name
-    created = Note("GroupsProgressing", f"Created worker statefulset for leader pod {name}", CREATE)
-    failed = Note("FailedCreate", f"Failed to create worker statefulset for leader pod {name}", CREATE)
+    text, pod = f"worker statefulset for leader pod {name}", reference(POD, leader.metadata.namespace, name)
+    created = Note("GroupsProgressing", f"Created {text}", CREATE, related=pod)
+    failed = Note("FailedCreate", f"Failed to create {text}", CREATE, related=pod)
     return Plan(steps=(Step(Create(STATEFUL_SET, desired.worker_stateful_set(workers)), (created,), failed),))
 
 

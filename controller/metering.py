@@ -8,7 +8,7 @@ from typing import TypeVar
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import Kind, Object
 from lws_sched.core.status import AVAILABLE, FAILED, PROGRESSING, UPDATE_IN_PROGRESS
-from lws_sched.kube.port import Informer, Recorder
+from lws_sched.kube.port import Informer, ObjectReference, Recorder
 from lws_sched.telemetry import families
 from lws_sched.telemetry.counts import Counter, Gauge, Instrument, Labels
 
@@ -32,14 +32,24 @@ class CountingRecorder:
     def instruments(self) -> tuple[Instrument, ...]:
         return (self._restarts, self._rollouts)
 
-    def event(self, regarding: Kind[T], obj: T, *, type: str, reason: str, action: str, note: str) -> None:
+    def event(
+        self,
+        regarding: Kind[T],
+        obj: T,
+        *,
+        type: str,
+        reason: str,
+        action: str,
+        note: str,
+        related: ObjectReference | None = None,
+    ) -> None:
         if regarding is LEADER_WORKER_SET:
             labels = (obj.metadata.namespace, obj.metadata.name)
             if reason == RECREATED:
                 self._restarts.add(*labels)
             elif reason == REVISED and note.endswith(UPDATED):
                 self._rollouts.add(*labels)
-        self._recorder.event(regarding, obj, type=type, reason=reason, action=action, note=note)
+        self._recorder.event(regarding, obj, type=type, reason=reason, action=action, note=note, related=related)
 
 
 def gauges(sets: Informer[LeaderWorkerSet]) -> tuple[Gauge, ...]:

@@ -14,7 +14,19 @@ from dataclasses import dataclass
 from lws_sched.api import names
 from lws_sched.api.core import CONTROLLER_REVISION, SERVICE, ControllerRevision, Pod, Service, StatefulSet
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
-from lws_sched.controller.effects import CREATE, DELETE, UPDATE, Apply, Create, Delete, Merge, Note, Plan, Step
+from lws_sched.controller.effects import (
+    CREATE,
+    DELETE,
+    UPDATE,
+    Apply,
+    Create,
+    Delete,
+    Merge,
+    Note,
+    Plan,
+    Step,
+    reference,
+)
 from lws_sched.core import desired, group, restart_budget, revision, rollout, status
 from lws_sched.core.applied import FIELD_MANAGER, WHOLE_STATEFUL_SET, WholeStatefulSet, fingerprint, is_applied
 from lws_sched.core.ownership import is_controlled_by
@@ -116,7 +128,8 @@ def _version(snapshot: SetSnapshot) -> _Version:
 
 def _revision_step(snapshot: SetSnapshot, key: str, stored: Sequence[ControllerRevision], text: str) -> Step:
     body = revision.body(snapshot.lws, snapshot.content, key, stored)
-    return Step(Create(CONTROLLER_REVISION, body), done=(Note("CreatingRevision", text, CREATE),))
+    made = reference(CONTROLLER_REVISION, snapshot.lws.metadata.namespace, body["metadata"]["name"])
+    return Step(Create(CONTROLLER_REVISION, body), done=(Note("CreatingRevision", text, CREATE, related=made),))
 
 
 def _truncation_steps(snapshot: SetSnapshot, version: _Version, seen: status.Observation) -> list[Step]:

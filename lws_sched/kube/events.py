@@ -21,7 +21,7 @@ from lws_sched.api.core import EVENT
 from lws_sched.api.meta import Kind, Object
 from lws_sched.api.timestamps import micro_time
 from lws_sched.kube.errors import ApiError
-from lws_sched.kube.port import Clock, Cluster
+from lws_sched.kube.port import Clock, Cluster, ObjectReference
 from lws_sched.telemetry import families
 from lws_sched.telemetry.counts import Counter
 
@@ -53,6 +53,7 @@ class Note:
     reason: str
     action: str
     text: str
+    related: ObjectReference | None = None
 
 
 def event_body(regarding: Kind[Any], obj: Object, note: Note, reporter: Reporter, now: float) -> dict[str, Any]:
@@ -75,6 +76,7 @@ def event_body(regarding: Kind[Any], obj: Object, note: Note, reporter: Reporter
         reason=note.reason,
         action=note.action,
         note=text,
+        **({"related": dict(note.related)} if note.related else {}),
     )
 
 
@@ -105,14 +107,24 @@ class EventRecorder:
         self._queue: queue.Queue[Mapping[str, Any] | None] = queue.Queue(QUEUED)
         self.thread = threading.Thread(target=self._write_all, name="events", daemon=True)
 
-    def event(self, regarding: Kind[T], obj: T, *, type: str, reason: str, action: str, note: str) -> None:
+    def event(
+        self,
+        regarding: Kind[T],
+        obj: T,
+        *,
+        type: str,
+        reason: str,
+        action: str,
+        note: str,
+        related: ObjectReference | None = None,
+    ) -> None:
         self.recorded.add(reason, type)
         meta = obj.metadata
         same = (regarding.kind, meta.namespace, meta.name, meta.uid, reason, note)
         with self._lock:
             if not self._repetitions.is_new(same, self._clock.monotonic()):
                 return
-        body = event_body(regarding, obj, Note(type, reason, action, note), self._reporter, self._clock.now())
+        body = event_body(regarding, obj, Note(type, reason, action, note, related), self._reporter, self._clock.now())
         try:
             self._queue.put_nowait(body)
         except queue.Full:

@@ -115,10 +115,25 @@ class Queue(Protocol):
     def add_after(self, key: str, seconds: float) -> None: ...
 
 
+ObjectReference = Mapping[str, str]
+"""`apiVersion`, `kind`, `name` and, where there is one, `namespace`."""
+
+
 class Recorder(Protocol):
-    def event(self, regarding: Kind[T], obj: T, *, type: str, reason: str, action: str, note: str) -> None:
+    def event(
+        self,
+        regarding: Kind[T],
+        obj: T,
+        *,
+        type: str,
+        reason: str,
+        action: str,
+        note: str,
+        related: ObjectReference | None = None,
+    ) -> None:
         """Write an event (events.k8s.io/v1) about an object, best effort and never blocking: an event that cannot be
-        written is logged. The same event again within ten minutes is not written twice."""
+        written is logged. The same event again within ten minutes is not written twice. `related` is a second object
+        that has part in it."""
 
 
 class Timer(Protocol):

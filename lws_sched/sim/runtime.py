@@ -14,7 +14,7 @@ from lws_sched.api.core import EVENT
 from lws_sched.api.meta import Kind, Object
 from lws_sched.kube.errors import ApiError, LostLease
 from lws_sched.kube.events import Note, Repetitions, Reporter, event_body
-from lws_sched.kube.port import Clock, Cluster, Index, Reconcile, Recorder
+from lws_sched.kube.port import Clock, Cluster, Index, ObjectReference, Reconcile, Recorder
 from lws_sched.kube.workqueue import QueueState
 from lws_sched.sim.cluster import SimCluster
 from lws_sched.sim.faults import FaultInjector, SimCrash
@@ -168,12 +168,22 @@ class SimRecorder:
         self._cluster = cluster
         self._repetitions = Repetitions()
 
-    def event(self, regarding: Kind[T], obj: T, *, type: str, reason: str, action: str, note: str) -> None:
+    def event(
+        self,
+        regarding: Kind[T],
+        obj: T,
+        *,
+        type: str,
+        reason: str,
+        action: str,
+        note: str,
+        related: ObjectReference | None = None,
+    ) -> None:
         runtime, meta = self._runtime, obj.metadata
         same = (regarding.kind, meta.namespace, meta.name, meta.uid, reason, note)
         if self._repetitions.is_new(same, runtime.clock.monotonic()):
             reporter = Reporter(runtime.name, runtime.name)
-            body = event_body(regarding, obj, Note(type, reason, action, note), reporter, runtime.clock.now())
+            body = event_body(regarding, obj, Note(type, reason, action, note, related), reporter, runtime.clock.now())
             runtime.submit(lambda: self._write(body))
 
     def _write(self, body: dict[str, Any]) -> None:

@@ -278,6 +278,21 @@ def test_a_restarted_container_recreates_the_group_through_its_leader() -> None:
     assert ("Normal", "RecreateGroup", "Delete", RECREATED) in scene.runtime.recorded.events
 
 
+def test_events_name_the_revision_or_the_pod_that_has_part_in_them() -> None:
+    scene = Scene()
+    scene.leader(0)
+    scene.worker(f"{SET}-0-1", containerStatuses=[{"name": "worker", "restartCount": 1}])
+    related = {note: (other["kind"], other["name"]) for note, other in scene.runtime.recorded.related.items() if other}
+    assert related == {
+        f"Creating revision with key {KEY} for a newly created LeaderWorkerSet": (
+            "ControllerRevision",
+            f"{SET}-{KEY}-1",
+        ),
+        f"Created worker statefulset for leader pod {SET}-0": ("Pod", f"{SET}-0"),
+        f"Worker pod {SET}-0-1 failed, deleted leader pod {SET}-0 to recreate group 0": ("Pod", f"{SET}-0-1"),
+    }
+
+
 def test_a_force_deleted_worker_recreates_the_group_and_once_only() -> None:
     scene = _running()
     scene.cluster.remove(POD, f"{SET}-0-1")

@@ -14,7 +14,18 @@ import msgspec
 
 from lws_sched.api.meta import Kind, Object, key_of
 from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
-from lws_sched.kube.port import Body, Change, Clock, Cluster, Index, PatchOperation, Reconcile, Recorder, Timer
+from lws_sched.kube.port import (
+    Body,
+    Change,
+    Clock,
+    Cluster,
+    Index,
+    ObjectReference,
+    PatchOperation,
+    Reconcile,
+    Recorder,
+    Timer,
+)
 from lws_sched.sim.patch import merge_patch
 
 T = TypeVar("T", bound=Object)
@@ -215,9 +226,22 @@ class TinyQueue:
 class TinyRecorder:
     def __init__(self) -> None:
         self.events: list[tuple[str, str, str, str]] = []
+        self.related: dict[str, dict[str, str]] = {}
+        """What else an event names, by its note."""
 
-    def event(self, regarding: Kind[T], obj: T, *, type: str, reason: str, action: str, note: str) -> None:
+    def event(
+        self,
+        regarding: Kind[T],
+        obj: T,
+        *,
+        type: str,
+        reason: str,
+        action: str,
+        note: str,
+        related: ObjectReference | None = None,
+    ) -> None:
         self.events.append((type, reason, action, note))
+        self.related[note] = dict(related or {})
 
     @property
     def notes(self) -> list[str]:

@@ -65,6 +65,13 @@ def test_an_event_says_who_what_and_when() -> None:
     assert body["metadata"]["name"].startswith("a.")
 
 
+def test_an_event_may_name_a_second_object() -> None:
+    other = {"apiVersion": "v1", "kind": "Pod", "namespace": "default", "name": "b"}
+    note = Note("Normal", "r", "a", "text", related=other)
+    assert event_body(POD, pod("a", 1), note, REPORTER, 0)["related"] == other
+    assert "related" not in event_body(POD, pod("a", 1), NOTE, REPORTER, 0)
+
+
 def test_an_event_about_a_node_goes_to_the_default_namespace() -> None:
     body = event_body(NODE, Node(metadata=Meta(name="n1", uid="u")), NOTE, REPORTER, 0)
     assert body["metadata"]["namespace"] == "default"
