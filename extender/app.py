@@ -22,7 +22,7 @@ from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
 from lws_sched.api.topology import TOPOLOGY, Topology
-from lws_sched.extender import vetoed
+from lws_sched.extender import preemption, vetoed
 from lws_sched.extender.barrier import Barrier
 from lws_sched.extender.commit import Committer
 from lws_sched.extender.effects import Effects
@@ -30,7 +30,7 @@ from lws_sched.extender.evictions import Evictions
 from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.node_marks import NodeMarks, nodes_of
 from lws_sched.extender.notices import GroupNotices, Notices
-from lws_sched.extender.observer import BY_GROUP, BY_PREDECESSOR, BY_SET, VETOED, Observer, Sources
+from lws_sched.extender.observer import BY_GROUP, BY_PREDECESSOR, BY_SET, ON_NODE, VETOED, Observer, Sources
 from lws_sched.extender.plan_meter import RoomMeter
 from lws_sched.extender.planner import Planner
 from lws_sched.extender.pod_hook import PATIENCE_SECONDS, Arrivals, PodHook
@@ -71,7 +71,9 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     sources = Sources(
         sets=runtime.informer(LEADER_WORKER_SET),
         stateful_sets=runtime.informer(STATEFUL_SET, labels=OF_A_SET),
-        pods=runtime.informer(POD, indexes={BY_GROUP: _groups_of_pod, VETOED: vetoed.index}),
+        pods=runtime.informer(
+            POD, indexes={BY_GROUP: groups_of_pod, ON_NODE: preemption.on_node, VETOED: vetoed.index}
+        ),
         records=runtime.informer(
             GROUP_PLACEMENT,
             indexes={BY_SET: _set_of_record, BY_NODE: nodes_of, BY_PREDECESSOR: _predecessors_of_record},
@@ -184,7 +186,7 @@ def _spec_changed(change: Change[LeaderWorkerSet]) -> bool:
     )
 
 
-def _groups_of_pod(pod: Pod) -> Iterable[str]:
+def groups_of_pod(pod: Pod) -> Iterable[str]:
     tenant = tenant_of(pod)
     return (tenant.group,) if tenant and is_member(pod) else ()
 

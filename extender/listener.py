@@ -28,7 +28,14 @@ import uvloop
 
 from lws_sched.admission.certificates import Certificate
 from lws_sched.admission.web import TlsPolicy
-from lws_sched.api.extender import BindingArgs, BindingResult, ExtenderArgs, FilterResult
+from lws_sched.api.extender import (
+    BindingArgs,
+    BindingResult,
+    ExtenderArgs,
+    FilterResult,
+    PreemptionArgs,
+    PreemptionResult,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +45,7 @@ BACKLOG = 4096
 HANDSHAKE_SECONDS = 10.0
 _FILTER_ARGS = msgspec.json.Decoder(ExtenderArgs)
 _BINDING_ARGS = msgspec.json.Decoder(BindingArgs)
+_PREEMPTION_ARGS = msgspec.json.Decoder(PreemptionArgs)
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -50,9 +58,11 @@ class Verbs(Protocol):
         self, args: BindingArgs, respond: Callable[[BindingResult], None], is_alive: Callable[[], bool]
     ) -> None: ...
 
+    def preempt(self, args: PreemptionArgs) -> PreemptionResult: ...
+
 
 class Listener:
-    """Serves the verbs at http://host:port/{filter,bind}, or https where a TLS policy is given. `start` returns once it
+    """Serves the verbs at http://host:port/{filter,bind,preempt}, or https where a TLS policy is given. `start` returns once it
     accepts calls."""
 
     def __init__(self, verbs: Verbs, host: str, port: int, tls: TlsPolicy | None = None) -> None:
@@ -164,6 +174,8 @@ class _Connection(asyncio.Protocol):
             self._answer("200 OK", _ENCODER.encode(self._filter(body)))
         elif self._path == b"/bind":
             self._bind(body)
+        elif self._path == b"/preempt":
+            self._preempt(body)
         else:
             self._answer("200 OK" if self._path == b"/healthz" else "404 Not Found", b"")
 
@@ -185,6 +197,18 @@ class _Connection(asyncio.Protocol):
             self._answer_bind(BindingResult(error=f"lws-sched: malformed bind call: {error}"))
             return
         self._verbs.bind(args, self._responder(), lambda: self._transport is not None)
+
+    def _preempt(self, body: bytes) -> None:
+        """The answer has no field for an error: any status but 200 costs one attempt, and nobody is evicted."""
+        try:
+            args = _PREEMPTION_ARGS.decode(body)
+            self._answer("200 OK", _ENCODER.encode(self._verbs.preempt(args)))
+        except msgspec.DecodeError as error:
+            log.warning("malformed preempt call: %s", error)
+            self._answer("400 Bad Request", b"")
+        except Exception:  # a bug must cost one scheduling attempt, and not the listener
+            log.exception("preempt failed")
+            self._answer("500 Internal Server Error", b"")
 
     def _responder(self) -> Callable[[BindingResult], None]:
         return lambda result: self._call_soon(lambda: self._answer_bind(result))

@@ -11,7 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from lws_sched.api import placement as api
-from lws_sched.api.extender import BindingArgs, BindingResult, ExtenderArgs, FilterResult
+from lws_sched.api.extender import (
+    BindingArgs,
+    BindingResult,
+    ExtenderArgs,
+    FilterResult,
+    PreemptionArgs,
+    PreemptionResult,
+)
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
 from lws_sched.api.timestamps import seconds_of
@@ -129,6 +136,12 @@ class MeteredVerbs:
             respond(result)
 
         self._verbs.bind(args, responded, is_alive)
+
+    def preempt(self, args: PreemptionArgs) -> PreemptionResult:
+        began = self._clock.monotonic()
+        result = self._verbs.preempt(args)
+        self._ended("preempt", began, "")
+        return result
 
     def _ended(self, verb: str, began: float, error: str) -> None:
         self._seconds.observe(self._clock.monotonic() - began, verb)

@@ -33,6 +33,7 @@ from lws_sched.kube.port import Informer, Runtime
 BY_GROUP = "group"
 BY_SET = "set"
 BY_PREDECESSOR = "predecessor"
+ON_NODE = "node"
 VETOED = "vetoed"
 
 

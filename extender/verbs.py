@@ -1,4 +1,4 @@
-"""Answers to kube-scheduler: `filter` and `bind`.
+"""Answers to kube-scheduler: `filter`, `bind` and `preempt`.
 
 `filter` is a pure look-up in the published ledger: a member passes only on its own slot; any other pod that wants a
 managed resource loses the nodes where held slots leave too little for it. It is in the scheduler's serial cycle, so it
@@ -7,6 +7,8 @@ takes no lock and computes nothing that the ledger has not already.
 `bind` runs beside the cycle and may take its time. A member's call is held at the barrier until its whole stage has
 arrived, then `Committer` takes over; after HOLD_SECONDS without all of them, every held call is refused and nothing is
 bound. Another pod is bound through, after one last look, under the ledger's lock, that it does not cut into a slot.
+
+`preempt` (`preemption`) keeps other profiles from evicting a part of a group.
 """
 
 from __future__ import annotations
@@ -17,12 +19,20 @@ from dataclasses import dataclass
 
 from lws_sched.api import placement as api
 from lws_sched.api.core import POD, Pod
-from lws_sched.api.extender import BindingArgs, BindingResult, ExtenderArgs, FilterResult
+from lws_sched.api.extender import (
+    BindingArgs,
+    BindingResult,
+    ExtenderArgs,
+    FilterResult,
+    PreemptionArgs,
+    PreemptionResult,
+)
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.extender.barrier import Barrier, BindCall
 from lws_sched.extender.commit import Committer
 from lws_sched.extender.ledger import Ledger, Slot, lacks
+from lws_sched.extender.preemption import spared
 from lws_sched.extender.records import RecordStore
 from lws_sched.extender.stages import expected_members, is_member
 from lws_sched.kube.errors import ApiError, LostLease, Unavailable
@@ -41,7 +51,7 @@ that were created seconds apart would keep missing each other.
 
 @dataclass(frozen=True)
 class Verbs:
-    """The two verbs. kube-scheduler calls `filter` one at a time, `bind` from many threads at once."""
+    """The verbs. kube-scheduler calls `filter` and `preempt` one at a time, `bind` from many threads at once."""
 
     runtime: Runtime
     ledger: Ledger
@@ -69,6 +79,15 @@ class Verbs:
             if room is not None and (lacking := lacks(requests, room)):
                 failed[node] = f"lws-sched: {lacking} is reserved for a group"
         return FilterResult(node_names=tuple(node for node in offered if node not in failed), failed_nodes=failed)
+
+    def preempt(self, args: PreemptionArgs) -> PreemptionResult:
+        """The nodes of kube-scheduler's choice on which its victims may go; none on the word of a process that does not
+        lead."""
+        try:
+            self.runtime.epoch()
+        except LostLease:
+            return PreemptionResult()
+        return spared(self.pods, self.ledger, args)
 
     def bind(self, args: BindingArgs, respond: Callable[[BindingResult], None], is_alive: Callable[[], bool]) -> None:
         """Answer through `respond`, from any thread, once."""

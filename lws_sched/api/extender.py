@@ -39,3 +39,29 @@ class BindingResult(msgspec.Struct, frozen=True, kw_only=True, rename="pascal", 
     """The answer to `bind`; an empty error means bound."""
 
     error: str = ""
+
+
+class MetaPod(msgspec.Struct, frozen=True, kw_only=True):
+    """A victim, by its UID alone."""
+
+    uid: str = msgspec.field(name="UID")
+
+
+class MetaVictims(msgspec.Struct, frozen=True, kw_only=True):
+    """The pods of one node that kube-scheduler would evict."""
+
+    pods: tuple[MetaPod, ...] | None = msgspec.field(default=(), name="Pods")
+    pdb_violations: int = msgspec.field(default=0, name="NumPDBViolations")
+
+
+class PreemptionArgs(msgspec.Struct, frozen=True, kw_only=True):
+    """A `preempt` call."""
+
+    pod: Pod = msgspec.field(name="Pod")
+    victims: dict[str, MetaVictims] | None = msgspec.field(default=None, name="NodeNameToMetaVictims")
+
+
+class PreemptionResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to `preempt`: the nodes on which the victims may go. A node that is kept must have one."""
+
+    victims: dict[str, MetaVictims] = msgspec.field(default_factory=dict, name="NodeNameToMetaVictims")

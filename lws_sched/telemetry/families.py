@@ -181,7 +181,7 @@ LARGEST_FIT = Family(
 VERB_SECONDS = Family(
     "lws_sched_verb_seconds",
     HISTOGRAM,
-    "How long kube-scheduler waited for filter and bind; a bind call is held until its group is complete",
+    "How long kube-scheduler waited for filter, preempt and bind; a bind call is held until its group is complete",
     ("verb",),
     QUICK,
 )

@@ -158,3 +158,21 @@ def test_a_reservation_of_which_nothing_is_committed_gives_way_to_a_pod_of_highe
     cluster.create(PODS, pod("urgent", accelerators=PER_HOST, priority=high))
     cluster.eventually(pods_are_running(["urgent"]), within=20)
     cluster.eventually(says("absent", "gives up its slots .*pod .*/urgent of priority 100 needs the room"))
+
+
+@pytest.mark.parametrize("cluster", [pytest.param("plane", marks=pytest.mark.plane)], indirect=True)
+def test_a_pod_of_another_profile_takes_a_group_whole_or_not_at_all(cluster: Cluster) -> None:
+    """kube-scheduler's own preemption is the default profile's; the simulated scheduler has none."""
+    high = cluster.has_priority_class(100)
+    cluster.has_racks(1, hosts=5)
+    cluster.apply(lws("whole", size=4).required())
+    cluster.eventually(all_groups_complete("whole"))
+    whole = cluster.uids("whole")
+    cluster.apply(lws("single", size=1))
+    cluster.eventually(all_groups_complete("single"))
+    cluster.create(PODS, pod("first", accelerators=PER_HOST, priority=high))
+    cluster.eventually(pods_are_running(["first"]))
+    assert no_pod_is_bound("single")(cluster) == ""
+    cluster.create(PODS, pod("second", accelerators=PER_HOST, priority=high))
+    cluster.always(pods_are_unbound(["second"]), seconds=4)
+    assert cluster.uids("whole") == whole

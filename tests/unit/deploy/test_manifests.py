@@ -60,11 +60,10 @@ def test_our_profile_looks_at_every_node_and_never_evicts_a_single_pod() -> None
     assert ours["plugins"]["postFilter"]["disabled"] == [{"name": "DefaultPreemption"}]
 
 
-def test_the_extender_is_asked_to_filter_and_bind_and_its_failure_is_not_passed_over() -> None:
+def test_the_extender_is_asked_to_filter_bind_and_preempt_and_its_failure_is_not_passed_over() -> None:
     extender = the_extender()
 
-    assert (extender["filterVerb"], extender["bindVerb"]) == ("filter", "bind")
-    assert "preemptVerb" not in extender
+    assert (extender["filterVerb"], extender["bindVerb"], extender["preemptVerb"]) == ("filter", "bind", "preempt")
     assert (extender["nodeCacheCapable"], extender["ignorable"], extender["httpTimeout"]) == (True, False, "15s")
     assert urlsplit(extender["urlPrefix"]).port == 8900
 

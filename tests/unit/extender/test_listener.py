@@ -17,7 +17,14 @@ import pytest
 
 from lws_sched.admission.certificates import Certificate, InvalidCertificate, issue, issue_with_client
 from lws_sched.admission.web import TlsPolicy
-from lws_sched.api.extender import BindingArgs, BindingResult, ExtenderArgs, FilterResult
+from lws_sched.api.extender import (
+    BindingArgs,
+    BindingResult,
+    ExtenderArgs,
+    FilterResult,
+    PreemptionArgs,
+    PreemptionResult,
+)
 from lws_sched.extender.listener import Listener
 from lws_sched.extender.verbs import Verbs
 
@@ -39,6 +46,10 @@ class StandIn:
     def bind(self, args: BindingArgs, respond: Callable[[BindingResult], None], is_alive: Callable[[], bool]) -> None:
         self.held.append((args, respond, is_alive))
         self.arrived.release()
+
+    def preempt(self, args: PreemptionArgs) -> PreemptionResult:
+        victims = args.victims or {}
+        return PreemptionResult(victims={node: victims[node] for node in victims if node != "spared"})
 
 
 @pytest.fixture
@@ -101,6 +112,20 @@ def test_a_caller_that_hangs_up_is_no_longer_alive(listener: Listener, verbs: St
 def test_a_malformed_call_is_answered_with_one_sentence(listener: Listener, path: str) -> None:
     error = post(listener, path, "{not json")["Error"]
     assert error.startswith(f"lws-sched: malformed {path[1:]} call: ")
+
+
+def test_preempt_answers_with_the_nodes_that_are_left(listener: Listener) -> None:
+    victims = {"Pods": [{"UID": "u"}], "NumPDBViolations": 1}
+    args = {"Pod": {"metadata": {"name": "p"}}, "NodeNameToVictims": None}
+    answer = post(listener, "/preempt", {**args, "NodeNameToMetaVictims": {"n": victims, "spared": victims}})
+    assert answer == {"NodeNameToMetaVictims": {"n": victims}}
+
+
+def test_a_malformed_preempt_call_is_an_error_and_no_leave_to_evict(listener: Listener) -> None:
+    connection = HTTPConnection("127.0.0.1", listener.port, timeout=10)
+    connection.request("POST", "/preempt", "{not json")
+    assert connection.getresponse().status == 400
+    connection.close()
 
 
 def test_a_bug_in_the_filter_costs_one_attempt_and_not_the_listener(listener: Listener) -> None:
