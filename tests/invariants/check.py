@@ -31,6 +31,8 @@ class Report:
     versions: int
     bindings: int
     stages: int
+    placements: int
+    """Groups that were committed, each time that they were."""
     slowest: Stage | None
     """The stage that took longest from its commit until it was settled."""
     end: float
@@ -59,11 +61,13 @@ def check(
     faults: Sequence[float] = (),
     levels: Mapping[str, str] | None = None,
     limit: float = LIMIT_SECONDS,
+    all_ask: bool = True,
 ) -> Report:
     """Judge a log. `faults` are the times, on the log's clock, at which the test broke something; `levels` gives the
-    node labels that level names stand for; `limit` is I2's, in seconds."""
+    node labels that level names stand for; `limit` is I2's, in seconds; `all_ask` says whether every scheduler of the
+    cluster asks the extender."""
     log = ordered(lines)
-    state, judge, stages = State(), Judge(levels or {}), Stages()
+    state, judge, stages = State(), Judge(levels or {}, all_ask), Stages()
     found: list[Violation] = []
     bindings = 0
     for version in log.versions:
@@ -87,6 +91,7 @@ def _report(log: Log, found: Sequence[Violation], bindings: int, stages: Stages)
         versions=len(log.versions),
         bindings=bindings,
         stages=len(stages.all),
+        placements=sum(stage.has_leader for stage in stages.all),
         slowest=max(stages.all, key=lambda stage: stage.unsettled(log.end), default=None),
         end=log.end,
     )

@@ -22,6 +22,8 @@ EXCLUSIVE = LWS + "exclusive-topology"
 REQUIRED = "lws-sched.io/required-topology"
 HOLDING = ("Reserved", "Committed", "Bound", "Sticky", "Aborting")
 MEMBER_MARK = "lws-sched.io/member"
+PREEMPTED = "PreemptionByScheduler"
+"""What kube-scheduler writes into a victim's condition `DisruptionTarget`."""
 
 Amounts = Mapping[str, int]
 _NUMBER = re.compile(r"([+-]?[0-9.]+)(?:[eE]([+-]?[0-9]+)|([a-zA-Z]*))")
@@ -41,6 +43,8 @@ class Pod:
     ended: bool
     """Succeeded or Failed: it takes no room any more."""
     leaving: bool
+    preempted: bool
+    """kube-scheduler's own preemption has chosen it as a victim."""
     requests: Amounts
     topology: Mapping[str, str]
     """Its own topology annotations."""
@@ -91,6 +95,7 @@ def pod_of(body: Json) -> Pod:
     group = ""
     if labels.get(LWS + "name"):
         group = f"{meta['namespace']}/{labels[LWS + 'name']}-{labels.get(LWS + 'group-index', '?')}"
+    status = body.get("status") or {}
     return Pod(
         key=f"{meta['namespace']}/{meta['name']}",
         uid=meta["uid"],
@@ -98,8 +103,12 @@ def pod_of(body: Json) -> Pod:
         gated=bool(spec.get("schedulingGates")),
         ours=bool(group) and spec.get("schedulerName") == SCHEDULER,
         group=group,
-        ended=(body.get("status") or {}).get("phase") in ("Succeeded", "Failed"),
+        ended=status.get("phase") in ("Succeeded", "Failed"),
         leaving=bool(meta.get("deletionTimestamp")),
+        preempted=any(
+            each["type"] == "DisruptionTarget" and each["status"] == "True" and each.get("reason") == PREEMPTED
+            for each in status.get("conditions") or ()
+        ),
         requests=pod_requests(spec),
         topology=_topology(annotations),
     )

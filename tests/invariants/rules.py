@@ -3,8 +3,10 @@
 I1  No member is bound before a record of its group, Committed or Bound, lists its UID.
 I3  The bound members of a group share the value of each topology label asked for; with exclusive-topology, no member of
     another group of the namespace stands in that domain. Labels count as they were when a member was committed.
-I4  No node is over-committed, see `over_commitment`.
+I4  No node is over-committed, see `_over_commitment`.
 I5  One record owns a slot, and a record names one live UID for one member.
+I6  No group is evicted in part: kube-scheduler's preemption takes no member of a group that also stands on other nodes,
+    and a group whose record gave its slots up (Aborting) is planned again only once no member is bound any more.
 I9  No gated pod is bound.
 """
 
@@ -24,6 +26,8 @@ class Judge:
 
     levels: Mapping[str, str] = field(default_factory=dict)
     """Node labels by the names that topology annotations may use for them."""
+    all_ask: bool = True
+    """Whether every scheduler asks the extender. One that does not may put pods where slots are held."""
 
     def faults(self, state: State, step: Step) -> Iterator[tuple[str, str]]:
         match step:
@@ -33,15 +37,19 @@ class Judge:
                     yield from _bound_before_commit(state, new)
                     yield from self._outside_domain(state, new)
                     yield from self._shared_domain(state, new)
+                if new.preempted and not (old and old.preempted):
+                    yield from _taken_alone(state, new)
                 if step.bound is not None or (new.node and old and new.requests != old.requests):
-                    yield from over_commitment(state, new.node, new, f"pod {new.key}")
+                    yield from self._over_commitment(state, new.node, new, f"pod {new.key}")
             case RecordStep(old, new) if new is not None:
+                if old is not None and old.state == "Aborting" != new.state:
+                    yield from _left_behind(state, new)
                 yield from _doubly_owned(state, new)
                 yield from _two_incarnations(state, new)
                 before = set(_places(old))
                 for slot in new.slots:
                     if (slot.pod, slot.node) not in before:
-                        yield from over_commitment(state, slot.node, slot, f"the slot of {slot.pod}")
+                        yield from self._over_commitment(state, slot.node, slot, f"the slot of {slot.pod}")
 
     def _outside_domain(self, state: State, pod: Pod) -> Iterator[tuple[str, str]]:
         if not pod.ours or not state.is_settled(pod):
@@ -73,6 +81,42 @@ class Judge:
                     yield "I3", f"pods {pod.key} and {other.key} of two groups are in {key} {value}, which is exclusive"
                     return
 
+    def _over_commitment(self, state: State, node_name: str, added: Pod | Slot, what: str) -> Iterator[tuple[str, str]]:
+        """What was just added to a node must fit it, in each resource that it takes.
+
+        Two sums must stay within the node's allocatable amounts:
+        - all pods bound there that have not ended, leaving ones included;
+        - of those, members and pods that want a device, plus every slot held there whose member does not stand there. A
+          pod that wants no device never reaches the extender, so it may take CPU or memory from under a slot; that is a
+          stated limit (taint such nodes), and the scheduler's own filters then still keep the first sum.
+        A member standing on its slot counts once, as itself. Only additions are judged: a node may shrink under its
+        pods, or vanish. Nothing is judged on a node that is not there. As versions are replayed by resourceVersion, a
+        slot that was given up before a pod took its place is never counted with it, and one given up after always is.
+
+        Beside a scheduler that does not ask, members and slots alone are judged: two schedulers may choose one node at
+        one moment, which is the kubelet's to refuse.
+        """
+        node = state.nodes.get(node_name)
+        if node is None or not (self.all_ask or isinstance(added, Slot) or added.ours):
+            return
+        room = node.allocatable
+        for whose, total in self._sums(state, node_name, added):
+            over = next(
+                (each for each, amount in sorted(added.requests.items()) if amount and total[each] > room.get(each, 0)),
+                "",
+            )
+            if over:
+                yield "I4", f"with {what}, {whose} take {total[over]} {over} of {room.get(over, 0)} on node {node_name}"
+                return
+
+    def _sums(self, state: State, node: str, added: Pod | Slot) -> Iterator[tuple[str, Counter[str]]]:
+        standing, held = state.on(node), state.held_on(node)
+        if self.all_ask:
+            yield "bound pods", _sum(pod.requests for pod in standing)
+        if not self.all_ask or isinstance(added, Slot) or added.wants_device:
+            counted = [pod.requests for pod in standing if (pod.wants_device if self.all_ask else pod.ours)]
+            yield f"pods and {len(held)} held slots", _sum([*counted, *(slot.requests for slot in held)])
+
     def _label(self, state: State, pod: Pod, asked: str) -> str:
         """The node label that an annotation means: a level's, or what it says. A level that is not among those given
         is taken from the record, which then only has to be true to itself."""
@@ -82,34 +126,6 @@ class Judge:
             return asked
         record = state.records.get(pod.group)
         return record.domain_key if record and record.domain_key else asked
-
-
-def over_commitment(state: State, node_name: str, added: Pod | Slot, what: str) -> Iterator[tuple[str, str]]:
-    """What was just added to a node must fit it, in each resource that it takes.
-
-    Two sums must stay within the node's allocatable amounts:
-    - all pods bound there that have not ended, leaving ones included;
-    - of those, members and pods that want a device, plus every slot held there whose member does not stand there. A
-      pod that wants no device never reaches the extender, so it may take CPU or memory from under a slot; that is a
-      stated limit (taint such nodes), and the scheduler's own filters then still keep the first sum.
-    A member standing on its slot counts once, as itself. Only additions are judged: a node may shrink under its pods,
-    or vanish. Nothing is judged on a node that is not there. As versions are replayed by resourceVersion, a slot that
-    was given up before a pod took its place is never counted with it, and one given up after always is.
-    """
-    node = state.nodes.get(node_name)
-    if node is None:
-        return
-    standing, held = state.on(node_name), state.held_on(node_name)
-    sums = [("bound pods", _sum(pod.requests for pod in standing))]
-    if isinstance(added, Slot) or added.wants_device:
-        claims = [*(pod.requests for pod in standing if pod.wants_device), *(slot.requests for slot in held)]
-        sums.append((f"pods and {len(held)} held slots", _sum(claims)))
-    for resource, amount in sorted(added.requests.items()):
-        room = node.allocatable.get(resource, 0)
-        for whose, total in sums:
-            if amount > 0 and total[resource] > room:
-                yield "I4", f"with {what}, {whose} take {total[resource]} {resource} of {room} on node {node_name}"
-                break
 
 
 def _bound_before_commit(state: State, pod: Pod) -> Iterator[tuple[str, str]]:
@@ -142,6 +158,24 @@ def _two_incarnations(state: State, record: Record) -> Iterator[tuple[str, str]]
         living = state.living.get(uid)
         if living is not None and living.key != pod:
             yield "I5", f"record {record.key} lists the UID of pod {living.key} for {pod}"
+
+
+def _taken_alone(state: State, victim: Pod) -> Iterator[tuple[str, str]]:
+    """kube-scheduler evicts from one node at a time, so who has a member on another node loses only a part."""
+    for other in _same_incarnation(state, victim) if victim.ours else ():
+        if other.node != victim.node:
+            yield (
+                "I6",
+                f"pod {victim.key} is preempted on {victim.node}, and {other.key} of its group on {other.node} not",
+            )
+            return
+
+
+def _left_behind(state: State, record: Record) -> Iterator[tuple[str, str]]:
+    for member in state.members(record.key):
+        if member.ours and member.node:
+            yield "I6", f"record {record.key} gave its slots up and is {record.state} while {member.key} is bound"
+            return
 
 
 def _same_incarnation(state: State, pod: Pod) -> list[Pod]:

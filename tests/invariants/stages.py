@@ -23,6 +23,8 @@ class Stage:
     committed_at: float
     waiting_for: set[str]
     """UIDs of members that have not been bound."""
+    has_leader: bool = False
+    """Whether it begins a placement: workers of LeaderReady, and members that come back alone, have a stage later."""
     living: set[str] = field(default_factory=set)
     settled_at: float | None = None
 
@@ -48,7 +50,7 @@ class Stages:
                 before = set(old.committed.values()) if old else set()
                 fresh = set(new.committed.values()) - before
                 if fresh:
-                    self._commit(state, Stage(new.key, rv, t, fresh), t)
+                    self._commit(state, Stage(new.key, rv, t, fresh, new.committed.get(new.key) in fresh), t)
             case PodStep(_, new) if new is not None and new.node:
                 for stage in self._open.get(new.uid, ()):
                     stage.waiting_for.discard(new.uid)

@@ -13,7 +13,7 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.invariants.objects import EXCLUSIVE, LWS, REQUIRED, SCHEDULER
+from tests.invariants.objects import EXCLUSIVE, LWS, PREEMPTED, REQUIRED, SCHEDULER
 
 RACK = "example.com/rack"
 DEVICE = "example.com/gpu"
@@ -64,6 +64,12 @@ class Story:
     def leave(self, name: str) -> None:
         """The pod is told to end."""
         self._pods[name]["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        self._write("MODIFIED", self._pods[name])
+
+    def preempt(self, name: str) -> None:
+        """kube-scheduler chooses the pod as a victim."""
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": PREEMPTED}
+        self._pods[name]["status"] = {"conditions": [condition]}
         self._write("MODIFIED", self._pods[name])
 
     def end(self, name: str) -> None:

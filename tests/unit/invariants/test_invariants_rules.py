@@ -46,7 +46,7 @@ def test_a_group_that_goes_by_the_book_breaks_nothing(story: Story) -> None:
     group_of_two(story, "llama-1", ["r2a", "r2b"])
     report = check(story.lines)
     assert report.violations == ()
-    assert (report.bindings, report.stages, report.conclusive) == (4, 2, True)
+    assert (report.bindings, report.stages, report.placements, report.conclusive) == (4, 2, 2, True)
     assert 0 < report.longest_unsettled < 0.1
 
 
@@ -364,6 +364,57 @@ def test_i5_a_uid_under_the_wrong_name_is_found(story: Story) -> None:
     group_of_two(story, "llama-0", ["r1a", "r1b"])
     story.record("llama-0", "Bound", ["r1a", "r1b"], {"llama-0-1": story.uid("llama-0")})
     assert broken(story) == {"I5"}
+
+
+def test_i4_beside_a_scheduler_that_does_not_ask_only_members_and_slots_are_judged(story: Story) -> None:
+    story.record("llama-0", "Reserved", ["r1a", "r1a"])
+    story.stranger("rival", devices="8")
+    story.bind("rival", "r1b")
+    story.record("llama-1", "Reserved", ["r1b"])
+    found = [str(each) for each in check(story.lines, all_ask=False).violations]
+    assert found
+    assert all("2 held slots take 16" in each for each in found)
+
+
+# --- I6 --------------------------------------------------------------------------------------------------------------
+
+
+def test_i6_a_member_that_the_scheduler_preempts_alone_is_found(story: Story) -> None:
+    group_of_two(story, "llama-0", ["r1a", "r1b"])
+    story.preempt("llama-0-1")
+    assert broken(story) == {"I6"}
+    assert "preempted on r1b" in sentences(story)
+
+
+def test_i6_a_group_on_one_node_may_be_preempted_whole(story: Story) -> None:
+    group_of_two(story, "llama-0", ["r1a", "r1a"], devices=4)
+    for name in ("llama-0", "llama-0-1"):
+        story.preempt(name)
+    assert broken(story) == set()
+
+
+def test_i6_a_pod_of_no_group_may_be_preempted(story: Story) -> None:
+    story.stranger("alone", devices="8")
+    story.bind("alone", "r1a")
+    story.preempt("alone")
+    assert broken(story) == set()
+
+
+def test_i6_a_group_that_is_planned_anew_with_a_member_still_bound_is_found(story: Story) -> None:
+    group_of_two(story, "llama-0", ["r1a", "r1b"])
+    story.record("llama-0", "Aborting", ["r1a", "r1b"])
+    story.delete("llama-0")
+    story.record("llama-0", "Waiting")
+    assert broken(story) == {"I6"}
+
+
+def test_i6_a_group_that_is_gone_whole_may_be_planned_anew(story: Story) -> None:
+    group_of_two(story, "llama-0", ["r1a", "r1b"])
+    story.record("llama-0", "Aborting", ["r1a", "r1b"])
+    for name in ("llama-0", "llama-0-1"):
+        story.delete(name)
+    story.record("llama-0", "Waiting")
+    assert broken(story) == set()
 
 
 # --- I9 --------------------------------------------------------------------------------------------------------------
