@@ -7,19 +7,22 @@ from dataclasses import dataclass
 
 from lws_sched.admission.hook import Hook
 from lws_sched.api import names
+from lws_sched.api import placement as api
 from lws_sched.api.core import (
     CONTROLLER_REVISION,
+    DAEMON_SET,
     NODE,
     POD,
     POD_DISRUPTION_BUDGET,
     STATEFUL_SET,
     ControllerRevision,
+    DaemonSet,
     Node,
     Pod,
     StatefulSet,
 )
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
-from lws_sched.api.meta import key_of
+from lws_sched.api.meta import key_of, split_key
 from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
 from lws_sched.api.topology import TOPOLOGY, Topology
 from lws_sched.extender import preemption, vetoed
@@ -98,6 +101,7 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     if options.taint_reserved_nodes:
         NodeMarks(runtime, nodes, sources.records, BY_NODE)
     sources.pods.subscribe(wiring.pod_changed)
+    runtime.informer(DAEMON_SET).subscribe(wiring.daemon_set_changed)
     sources.sets.subscribe(wiring.set_changed)
     sources.stateful_sets.subscribe(wiring.stateful_set_changed)
     sources.records.subscribe(wiring.record_changed)
@@ -138,6 +142,10 @@ class _Wiring:
         elif (tenant := tenant_of(change.latest)) is not None:
             self._member_changed(tenant.group, change)
 
+    def daemon_set_changed(self, change: Change[DaemonSet]) -> None:
+        if self.ledger.daemon_set_changed(change):
+            self.planner.room_was_freed()
+
     def _member_changed(self, group: str, change: Change[Pod]) -> None:
         if change.old is not None and change.new is not None and _what_matters(change.old) == _what_matters(change.new):
             return
@@ -158,10 +166,23 @@ class _Wiring:
         self.arrivals.notify()
 
     def record_changed(self, change: Change[GroupPlacement]) -> None:
+        if change.new is None:
+            self._keep_room(change.latest)
         if self.ledger.record_changed(change):
             self.planner.room_was_freed()
         self.planner.look_at_group(key_of(change.latest))
         self.arrivals.notify()
+
+    def _keep_room(self, record: GroupPlacement) -> None:
+        """The set was deleted while its members were being bound, say. Pods that our copy lacks are asked for: it may
+        be late."""
+
+        def is_gone(pod: str, uid: str) -> bool:
+            known = self.sources.pods.get(*split_key(pod))
+            return record.status.state != api.COMMITTED and (known is None or known.metadata.uid != uid)
+
+        for pod, uid in self.ledger.keep_for(record, is_gone):
+            self.planner.look_at_kept(pod, uid)
 
 
 def _what_matters(pod: Pod) -> tuple[object, ...]:

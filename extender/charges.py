@@ -70,14 +70,15 @@ class Charges:
         self._on_node[node].add(owner)
         self._settle(node)
 
-    def release(self, owner: str) -> None:
-        """Take back a charge; unknown owners are ignored."""
+    def release(self, owner: str) -> str:
+        """Take back a charge. Answers with the node that it was on; unknown owners are ignored, and are on none."""
         charge = self._charges.pop(owner, None)
         if charge is None:
-            return
+            return ""
         self.fleet.release(owner)
         self._on_node[charge.node].discard(owner)
         self._settle(charge.node)
+        return charge.node
 
     def claim(self, key: str, claim: Claim | None) -> frozenset[str]:
         """Put a group's claim in place of the one it had. Answers with the nodes that this concerns."""

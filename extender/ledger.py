@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from lws_sched.api import placement as api
-from lws_sched.api.core import Node, Pod
+from lws_sched.api.core import DaemonSet, Node, Pod
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.api.quantity import Resources
 from lws_sched.api.topology import Topology
 from lws_sched.extender.charges import Charges, claim_of
+from lws_sched.extender.daemons import DaemonPods
 from lws_sched.intake.cluster import levels_of
 from lws_sched.intake.standing import Held, held_slots, node_state, standing_node, tenant_of
 from lws_sched.kube.port import Change
@@ -47,6 +48,7 @@ class Ledger:
         self._fleet = Fleet()
         self._charges = Charges(self._fleet)
         self._nodes: dict[str, NodeState] = {}
+        self._daemons = DaemonPods(self._charges)
         self._bound_on: dict[str, tuple[str, str]] = {}
         """Node and UID of every pod that stands somewhere, by its key."""
         self._held: dict[str, tuple[Held, ...]] = {}
@@ -68,8 +70,9 @@ class Ledger:
             if after is None:
                 self._fleet.remove_node(name)
                 self._nodes.pop(name, None)
+                self._daemons.forget_node(name)
             else:
-                self._fleet.set_node(after)
+                self._fleet.set_node(self._daemons.offered(after))
                 self._nodes[name] = after
             self._republish(name)
         return True
@@ -78,6 +81,18 @@ class Ledger:
         """Read the nodes' labels by the levels of these from now on; by the well-known ones where they name none."""
         with self.lock:
             self._fleet.set_levels(levels_of(topologies) or LEVELS)
+
+    def daemon_set_changed(self, change: Change[DaemonSet]) -> bool:
+        """Take in a DaemonSet event; True where it changes what can be placed."""
+        if change.old is not None and change.new is not None and _is_same_set(change.old, change.new):
+            return False
+        with self.lock:
+            if not self._daemons.set_changed(change.old, change.new):
+                return False
+            for name, node in self._nodes.items():
+                self._fleet.set_node(self._daemons.offered(node))
+                self._republish(name)
+        return True
 
     def pod_changed(self, change: Change[Pod]) -> bool:
         """Take in a pod event; True where it freed room."""
@@ -92,7 +107,8 @@ class Ledger:
                 self._charge_pod(change.new, after)
             if change.new is None and change.old is not None and not before:
                 # Charged when its binding was tried, and never seen to stand anywhere.
-                self._charges.release(f"pod:{_uid(change.old)}")
+                before = self._charges.release(f"pod:{_uid(change.old)}")
+                self._republish(before)
         return bool(before) and before != after
 
     def record_changed(self, change: Change[GroupPlacement]) -> bool:
@@ -105,6 +121,21 @@ class Ledger:
                 change.old is not None and claim_of(change.old) and not (change.new and claim_of(change.new))
             )
             return bool(before and before != self._held.get(key, ())) or bool(gave_up_claim)
+
+    def keep_for(self, record: GroupPlacement, is_gone: Callable[[str, str], bool]) -> list[tuple[str, str]]:
+        """A record is gone while committed members were not seen bound: their bindings may still land. Their room stays
+        taken until each of them is seen somewhere, or gone. `is_gone` is asked by pod key and UID. Answers with the
+        key and the UID of each that is waited for."""
+        uids = {f"{record.metadata.namespace}/{name}": uid for name, uid in record.status.committed.items()}
+        kept: list[tuple[str, str]] = []
+        with self.lock:
+            for each in held_slots(record):
+                uid = uids.get(each.pod, "")
+                if uid and self._bound_on.get(each.pod, ("", ""))[1] != uid and not is_gone(each.pod, uid):
+                    self._charges.charge(f"pod:{uid}", each.node, each.requests, each.tenant)
+                    self._republish(each.node)
+                    kept.append((each.pod, uid))
+        return kept
 
     def hold(self, key: str, record: GroupPlacement | None) -> None:
         """Charge what a record holds and claims in place of what its group had before. Repeating it changes nothing."""
@@ -165,9 +196,9 @@ class Ledger:
 
     def is_overfull(self, node: str) -> bool:
         """Whether the pods and the slots of a node are more than it offers: a pod that never comes to us (it wants no
-        managed resource) has taken what a slot needs, or the node has shrunk."""
+        managed resource) has taken what a slot needs, the node has shrunk, or there is no such node any more."""
         with self.lock:
-            return any(amount < 0 for amount in self._fleet.free(node).values())
+            return node not in self._nodes or any(amount < 0 for amount in self._left(node).values())
 
     def try_charge(self, uid: str, node: str, requests: Resources) -> str:
         """Count a pod that is about to be bound, unless it would cut into a held slot: then the resource that lacks."""
@@ -179,22 +210,23 @@ class Ledger:
                 self._republish(node)
             return lacking
 
-    def uncharge(self, uid: str, node: str) -> None:
-        """Take back `try_charge`: the binding was refused."""
+    def uncharge(self, uid: str) -> None:
+        """Take back `try_charge`, or what was kept: the pod is bound nowhere, and will not be."""
         with self.lock:
-            self._charges.release(f"pod:{uid}")
-            self._republish(node)
+            self._republish(self._charges.release(f"pod:{uid}"))
 
     # --- charging ----------------------------------------------------------------------------------------------------
 
     def _charge_pod(self, pod: Pod, node: str) -> None:
         self._bound_on[key_of(pod)] = (node, _uid(pod))
-        self._charges.charge(f"pod:{_uid(pod)}", node, pod_requests(pod.spec), tenant_of(pod), who=key_of(pod))
+        if not self._daemons.pod_came(pod, node):
+            self._charges.charge(f"pod:{_uid(pod)}", node, pod_requests(pod.spec), tenant_of(pod), who=key_of(pod))
         self._resettle(key_of(pod))
         self._republish(node)
 
     def _release_pod(self, pod: Pod, node: str) -> None:
         self._charges.release(f"pod:{_uid(pod)}")
+        self._daemons.pod_went(pod, node)
         if self._bound_on.get(key_of(pod)) == (node, _uid(pod)):
             del self._bound_on[key_of(pod)]
         self._resettle(key_of(pod))
@@ -237,9 +269,15 @@ class Ledger:
     def _republish(self, node: str) -> None:
         """Also where the member stands on its slot: when it goes, kube-scheduler may see that before this process."""
         if self._held_on[node] > 0 or self._charges.is_claimed(node):
-            self._headroom[node] = self._fleet.free(node)
+            self._headroom[node] = self._left(node)
         else:
             self._headroom.pop(node, None)
+
+    def _left(self, node: str) -> Resources:
+        """What a node has left beside its pods and slots. Pods of DaemonSets that are still to come count for plans
+        alone: who of them and others comes first is kube-scheduler's to say."""
+        coming = self._daemons.to_come(node)
+        return {each: amount + coming.get(each, 0) for each, amount in self._fleet.free(node).items()}
 
     def _publish_slots(
         self, key: str, before: Iterable[Held], held: Iterable[Held], record: GroupPlacement | None
@@ -259,6 +297,12 @@ def lacks(requests: Resources, room: Resources) -> str:
         if wanted > 0 and wanted > room.get(resource, 0):
             return resource
     return ""
+
+
+def _is_same_set(old: DaemonSet, new: DaemonSet) -> bool:
+    """Whether only its status changed, or its labels: that happens with each of its pods."""
+    before, after = old.metadata, new.metadata
+    return old.spec == new.spec and (before.uid, before.deletion_timestamp) == (after.uid, after.deletion_timestamp)
 
 
 def _uid(pod: Pod) -> str:

@@ -63,7 +63,7 @@ class View:
     held: frozenset[str] = frozenset()
     """Members, by name, whose bind calls are held: nothing is wrong with their slots."""
     is_overfull: Callable[[str], bool] = lambda _: False
-    """Whether a node, by name, has not enough for all that stands and is held on it."""
+    """Whether a node, by name, has not enough for all that stands and is held on it, or is gone."""
     posted: bool = False
     """This process has posted every binding that the record commits, whatever our copy of the pods shows."""
 
@@ -234,7 +234,8 @@ def _committed(view: View, record: GroupPlacement) -> Step:
         return Step(write=step.write, delete=step.delete, confirm_lost=tuple(lost), again=step.again)
     overfull = [node for _, node in unbound if view.is_overfull(node)]
     if overfull:
-        return _abort(view, record, f"node {overfull[0]} has no room left for a member that was committed to it")
+        reason = f"node {overfull[0]} is gone, or has no room left for a member that was committed to it"
+        return _abort(view, record, reason)
     if unbound:
         return _bind(view, record, unbound)
     if len(record.status.committed) < record.spec.size:

@@ -62,8 +62,8 @@ class Verbs(Protocol):
 
 
 class Listener:
-    """Serves the verbs at http://host:port/{filter,bind,preempt}, or https where a TLS policy is given. `start` returns once it
-    accepts calls."""
+    """Serves the verbs at http://host:port/{filter,bind,preempt}, or https where a TLS policy is given. `start` returns
+    once it accepts calls."""
 
     def __init__(self, verbs: Verbs, host: str, port: int, tls: TlsPolicy | None = None) -> None:
         self._verbs = verbs

@@ -1,9 +1,10 @@
 """The planner: looks at one thing at a time (a set, a group, or all groups that need a place) and does what is due.
 
-Three kinds of key share one queue:
+Four kinds of key share one queue:
 
 - `set/<namespace>/<name>`: a LeaderWorkerSet or its leader StatefulSet changed: look at each of its groups.
 - `group/<namespace>/<leader>`: decide and carry out the next step of one group (`life`, `effects`).
+- `kept/<namespace>/<pod>/<uid>`: room is kept for a pod whose binding may still land, until it is known.
 - `plan`: find places for all groups that need one, together, and write their records (`placing`).
 """
 
@@ -16,6 +17,7 @@ import msgspec
 
 from lws_sched.api import names
 from lws_sched.api import placement as api
+from lws_sched.api.core import POD
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import split_key
 from lws_sched.api.quantity import InvalidQuantity
@@ -29,7 +31,7 @@ from lws_sched.extender.placing import Placing, Seeker
 from lws_sched.extender.plan_meter import PlanMeter
 from lws_sched.intake import wanted
 from lws_sched.intake.wanted import WantedGroup
-from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict
+from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
 from lws_sched.kube.port import Queue, Runtime
 
 PLAN = "plan"
@@ -79,6 +81,9 @@ class Planner:
     def look_at_group(self, group: str) -> None:
         self.queue.add(f"group/{group}")
 
+    def look_at_kept(self, pod: str, uid: str) -> None:
+        self.queue.add(f"kept/{pod}/{uid}")
+
     def room_was_freed(self) -> None:
         """Groups that wait may fit now."""
         if self.pending:
@@ -101,6 +106,8 @@ class Planner:
                 self._look_at_set(*split_key(rest))
             elif kind == "group":
                 return self._look_at_group(rest)
+            elif kind == "kept":
+                return self._look_at_kept(*rest.split("/"))
             else:
                 self._plan()
         except (Conflict, AlreadyExists):
@@ -146,6 +153,20 @@ class Planner:
         elif view.wanted is None:
             self.pending.discard(group)
         return step.again
+
+    def _look_at_kept(self, namespace: str, name: str, uid: str) -> float | None:
+        """Once our copy has the pod, its own events say what becomes of its room; until then it is asked for."""
+        known = self.observer.sources.pods.get(namespace, name)
+        if known is not None and known.metadata.uid == uid:
+            return None
+        try:
+            if self.runtime.cluster.get(POD, namespace, name).metadata.uid == uid:
+                return life.AGAIN_SECONDS
+        except NotFound:
+            pass
+        self.observer.ledger.uncharge(uid)
+        self.room_was_freed()
+        return None
 
     def _want_places(self, *groups: str) -> None:
         self.pending.update(groups)

@@ -177,7 +177,7 @@ class Verbs:
         except Unavailable:
             raise  # it may stand there all the same: its room stays taken until the pod itself says more
         except BaseException:
-            self.ledger.uncharge(args.pod_uid, args.node)
+            self.ledger.uncharge(args.pod_uid)
             raise
         call.confirm()
 

@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from lws_sched.placement.node import Taint
+from lws_sched.placement.node import NodeState, Taint
 from lws_sched.placement.request import PodShape, Requirement, Toleration
 from lws_sched.placement.table import NODE_NAME, Bools, NodeTable
 
@@ -27,6 +27,19 @@ def eligible(table: NodeTable, shape: PodShape) -> Bools:
         mask = selected(table, shape) & affine(table, shape) & tolerated(table, shape)
         table.remember(key, mask)
     return mask
+
+
+def takes(node: NodeState, shape: PodShape) -> bool:
+    """`eligible`, of one node."""
+
+    def holds(wanted: Requirement) -> bool:
+        if wanted.field:
+            return wanted.key == NODE_NAME and _matches(node.name, wanted)
+        return _matches(node.labels.get(wanted.key), wanted)
+
+    is_affine = not shape.terms or any(term and all(map(holds, term)) for term in shape.terms)
+    is_selected = all(node.labels.get(key) == value for key, value in shape.selector)
+    return is_affine and is_selected and repelling(node.taints, shape.tolerations) is None
 
 
 def selected(table: NodeTable, shape: PodShape) -> Bools:

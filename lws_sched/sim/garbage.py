@@ -28,6 +28,7 @@ _KINDS: dict[str, Kind[Any]] = {
         core.POD,
         core.SERVICE,
         core.STATEFUL_SET,
+        core.DAEMON_SET,
         core.CONTROLLER_REVISION,
         LEADER_WORKER_SET,
         GROUP_PLACEMENT,

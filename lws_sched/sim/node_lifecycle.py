@@ -32,6 +32,8 @@ class NodeLifecycle:
         self._server.merge(NODE, "", name, {"status": {"conditions": conditions}}, subresource="status")
 
     def _observe(self, event: Event) -> None:
+        if event.kind == POD.kind:
+            self._look_at_pod(event.body)
         if event.kind != NODE.kind:
             return
         name = event.body["metadata"]["name"]
@@ -39,6 +41,12 @@ class NodeLifecycle:
             self._loop.soon(self._loop.latencies.orphaned_pod, lambda: self._clear(name))
         elif event.old is not None and _state(event.old.body) != _state(event.body):
             self._loop.soon(self._loop.latencies.node_lifecycle, lambda: self._look_at(name))
+
+    def _look_at_pod(self, pod: Json) -> None:
+        """A pod may be bound to a node that is gone already."""
+        name = pod["spec"].get("nodeName")
+        if name and self._server.store.get(NODE.kind, "", name) is None:
+            self._loop.soon(self._loop.latencies.orphaned_pod, lambda: self._clear(name))
 
     def _look_at(self, name: str) -> None:
         version = self._server.store.get(NODE.kind, "", name)

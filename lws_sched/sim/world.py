@@ -25,6 +25,7 @@ from lws_sched.kube.errors import LostLease
 from lws_sched.kube.port import Runtime
 from lws_sched.sim.api_server import ApiServer
 from lws_sched.sim.cluster import SimCluster
+from lws_sched.sim.daemon_sets import DaemonSets
 from lws_sched.sim.extender_link import ExtenderLink, ExtenderServer, Reached
 from lws_sched.sim.faults import NONE, FaultInjector, Faults
 from lws_sched.sim.garbage import GarbageCollector
@@ -98,6 +99,7 @@ class World:
         self.cluster = SimCluster(self.server, self.loop)
         self.pods = PodIndex(store)
         self.stateful_sets = StatefulSets(self.loop, self.server, self.pods)
+        self.daemon_sets = DaemonSets(self.loop, self.server, self.pods)
         self.garbage = GarbageCollector(self.loop, self.server)
         self.kubelets = Kubelets(self.loop, self.server, self.pods)
         self.nodes = NodeLifecycle(self.loop, self.server, self.pods)

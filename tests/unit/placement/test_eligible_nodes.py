@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from lws_sched.placement import NodeState, PodShape, Requirement, Taint, Toleration
-from lws_sched.placement.eligibility import eligible
+from lws_sched.placement.eligibility import eligible, takes
 from tests.unit.placement.cluster import fleet_of
 
 NODES = (
@@ -16,7 +16,9 @@ NODES = (
 def takers(shape: PodShape, *taints: Taint) -> list[str]:
     nodes = [NodeState(node.name, node.labels, node.allocatable, taints) for node in NODES]
     table = fleet_of(nodes).snapshot().table
-    return [name for name, is_taker in zip(table.names, eligible(table, shape), strict=True) if is_taker]
+    found = [name for name, is_taker in zip(table.names, eligible(table, shape), strict=True) if is_taker]
+    assert found == [node.name for node in nodes if takes(node, shape)], "asked one by one, they say something else"
+    return found
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,58 @@
+"""Room that is spoken for though nothing is seen to take it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from lws_sched.api import placement as api
+from lws_sched.api.core import Node
+from lws_sched.extender.ledger import Ledger
+from lws_sched.kube.port import Change
+from tests.unit.extender.builders import NODES, bound_members, members, pod, record, uids
+
+COMMITTED = record(api.COMMITTED, committed=uids(members()))
+GPU = "nvidia.com/gpu"
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """Three nodes of 8 accelerators, and a group of three that is committed to them."""
+    ledger = Ledger()
+    status = {"allocatable": {GPU: "8", "pods": "20"}, "conditions": [{"type": "Ready", "status": "True"}]}
+    for name in NODES:
+        ledger.node_changed(Change(None, msgspec.convert({"metadata": {"name": name}, "status": status}, Node)))
+    ledger.record_changed(Change(None, COMMITTED))
+    return ledger
+
+
+def free(ledger: Ledger) -> list[int]:
+    snapshot = ledger.snapshot()
+    return [int(snapshot.available(GPU)[snapshot.table.position[name]]) for name in NODES]
+
+
+def test_a_record_that_goes_amid_its_bindings_leaves_the_room_of_members_that_may_still_be_bound(
+    ledger: Ledger,
+) -> None:
+    ledger.pod_changed(Change(pod(0), pod(0, node="n0")))
+    kept = ledger.keep_for(COMMITTED, lambda name, _: name == "ns/a-0-2")
+    ledger.record_changed(Change(COMMITTED, None))
+    assert kept == [("ns/a-0-1", "uid-1")]
+    assert free(ledger) == [0, 0, 8]
+
+
+def test_it_is_given_back_once_the_member_is_seen_to_go_or_is_known_to_be_gone(ledger: Ledger) -> None:
+    ledger.keep_for(COMMITTED, lambda *_: False)
+    ledger.record_changed(Change(COMMITTED, None))
+    assert free(ledger) == [0, 0, 0]
+    assert ledger.pod_changed(Change(pod(0), None)), "room was freed"
+    ledger.uncharge("uid-1")
+    ledger.pod_changed(Change(pod(2), pod(2, node="n2")))
+    assert free(ledger) == [8, 8, 0]
+    ledger.pod_changed(Change(bound_members()[2], None))
+    assert free(ledger) == [8, 8, 8]
+
+
+def test_a_node_that_is_gone_has_no_room_left(ledger: Ledger) -> None:
+    assert not ledger.is_overfull("n0")
+    assert ledger.is_overfull("elsewhere")
