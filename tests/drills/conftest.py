@@ -1,29 +1,33 @@
-"""The drills' cluster: `sim` and `plane`, one after the other for each drill that asks for `cluster`."""
+"""The drills' clusters, one after the other for each drill that asks for `cluster`: simulated and real, each with one
+kube-scheduler for all and with a second one for our profile."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from tests.controlplane.start import start_plane
-from tests.drills.real import DrillSystem, RealCluster
+from tests.drills.real import DrillSystem, RealCluster, SecondSchedulerSystem
 from tests.drills.sabotage import Breakable
-from tests.scenarios.cluster import CONTROLLER, EXTENDER, SCHEDULER
 from tests.scenarios.sim_cluster import SimCluster
 
 SHORT = (
-    "the extender is killed",
-    "the scheduler is killed",
-    "wakes and believes it still leads",
+    "[plane-the extender is killed]",
+    "[plane-the scheduler is killed]",
+    "[plane-the extender wakes and believes it still leads]",
     "amid_the_bindings_completes_them_after_its_restart[plane-3]",
     "plane-relabelled-missing",
     "plane-cordoned-present",
-    "another_name_is_refused",
+    "another_name_is_refused[plane]",
+    "[plane-second-the extender is killed]",
+    "[plane-second-the scheduler is killed]",
 )
 """What `make test` drills on the real control plane; `make drills` does all."""
+SECOND = "plane-second"
 _numbers = count(1)
 
 
@@ -32,49 +36,66 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_ours = item.path.parent == Path(__file__).parent
         if is_ours and item.get_closest_marker("plane") and not any(name in item.nodeid for name in SHORT):
             item.add_marker(pytest.mark.long)
+    # Each of the two systems is started once.
+    items.sort(key=lambda item: f"[{SECOND}" in item.nodeid)
 
 
 class SimDrill(SimCluster, Breakable):
     """A simulated drill's cluster."""
 
 
+class Systems:
+    """A control plane with our processes, for as long as the same kind of it is asked for."""
+
+    def __init__(self) -> None:
+        self._open = ExitStack()
+        self._system: DrillSystem | None = None
+
+    def of(self, kind: type[DrillSystem]) -> DrillSystem:
+        if type(self._system) is not kind:
+            self._open.close()
+            self._system = kind(self._open.enter_context(start_plane()))
+            self._open.callback(self._system.close)
+            self._system.install()
+        return self._system
+
+    def close(self, *, failed: bool) -> None:
+        if failed and self._system is not None:
+            self._system.plane.keep_logs()
+        self._open.close()
+
+
 @pytest.fixture(scope="session")
-def system(request: pytest.FixtureRequest) -> Iterator[DrillSystem]:
-    """One control plane with our processes, for all drills of the session."""
-    with start_plane() as plane:
-        system = DrillSystem(plane)
-        system.install()
-        yield system
-        system.close()
-        if request.session.testsfailed:
-            plane.keep_logs()
+def systems(request: pytest.FixtureRequest) -> Iterator[Systems]:
+    systems = Systems()
+    yield systems
+    systems.close(failed=bool(request.session.testsfailed))
 
 
-@pytest.fixture
-def real(system: DrillSystem, tmp_path: Path) -> Iterator[RealCluster]:
-    """An empty cluster on the real control plane. Whatever the drill did, the invariants have held."""
-    cluster = RealCluster(system, next(_numbers), tmp_path)
-    cluster.open()
-    try:
-        yield cluster
-    finally:
-        cluster.thaw(EXTENDER)
-        for component in (CONTROLLER, SCHEDULER):
-            cluster.start(component)
-        system.have_the_first_lead()
-        cluster.faults.append(cluster.now())
-        cluster.limit_pods(None)
-        cluster.close()
-    cluster.invariants_hold()
-
-
-@pytest.fixture(params=["sim", pytest.param("plane", marks=pytest.mark.plane)])
-def cluster(request: pytest.FixtureRequest) -> Iterator[Breakable]:
-    """An empty cluster, simulated and real."""
-    if request.param == "plane":
-        yield request.getfixturevalue("real")
+@pytest.fixture(
+    params=[
+        pytest.param("sim"),
+        pytest.param("sim-second"),
+        pytest.param("plane", marks=pytest.mark.plane),
+        pytest.param(SECOND, marks=pytest.mark.plane),
+    ]
+)
+def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Breakable]:
+    """An empty cluster. Whatever the drill did, the invariants have held."""
+    if request.param.startswith("sim"):
+        simulated = SimDrill(seed=1, second_scheduler=request.param == "sim-second")
+        yield simulated
+        simulated.close()
+        simulated.invariants_hold()
         return
-    simulated = SimDrill(seed=1)
-    yield simulated
-    simulated.close()
-    simulated.invariants_hold()
+    systems: Systems = request.getfixturevalue("systems")
+    real = RealCluster(
+        systems.of(SecondSchedulerSystem if request.param == SECOND else DrillSystem), next(_numbers), tmp_path
+    )
+    real.open()
+    try:
+        yield real
+    finally:
+        real.mend()
+        real.close()
+    real.invariants_hold()

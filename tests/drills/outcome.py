@@ -8,7 +8,7 @@ longest waits only where no domain has room for it, and a pod of the default pro
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from tests.controlplane.nodes import RACK_LABEL
@@ -17,6 +17,8 @@ from tests.scenarios.cluster import GROUP_INDEX, NODES, PODS, RECORDS, SET_NAME,
 from tests.scenarios.conditions import is_leaving
 
 LEVELS = {"rack": RACK_LABEL}
+RESERVED = "lws-sched.io/reserved"
+"""The taint of nodes that groups hold, beside a scheduler that does not ask: members tolerate it."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,12 @@ def _is_degraded(picture: Picture, found: Body, leader: str, pods: list[Body]) -
     policy = found["spec"]["leaderWorkerTemplate"].get("restartPolicy")
     if policy != "None" or record is None or record["status"].get("state") != "Bound":
         return False
-    room = _Room(picture, without=leader)
+    room = _Room(picture, without=leader, tolerates=(RESERVED,))
     lost = [pod for pod in pods if not pod["spec"].get("nodeName")]
     domain = record["status"].get("domain") or {}
-    return all(room.node_for(pod, domain.get("key", ""), domain.get("value", "")) is None for pod in lost)
+    exclusive = (found["metadata"].get("annotations") or {}).get(EXCLUSIVE, "")
+    nodes = [room.node_for(pod, domain.get("key", ""), domain.get("value", "")) for pod in lost]
+    return all(node is None or room.is_taken(leader, node, exclusive=exclusive) for node in nodes)
 
 
 def idle(picture: Picture) -> list[str]:
@@ -91,7 +95,7 @@ def idle(picture: Picture) -> list[str]:
     if waiting:
         leader, found = _head(picture, waiting)
         pods = picture.groups().get(leader, [])
-        domain = _Room(picture, without=leader).domain_for(leader, found)
+        domain = _Room(picture, without=leader, tolerates=(RESERVED,)).domain_for(leader, found)
         if domain is not None and not picture.is_backing_off(leader, found, pods):
             said.append(f"{domain} has room; {_sentence(picture, leader, pods, _size(found))}")
     room = _Room(picture)
@@ -103,7 +107,7 @@ def idle(picture: Picture) -> list[str]:
 
 
 def _head(picture: Picture, waiting: list[tuple[str, Body]]) -> tuple[str, Body]:
-    """The group whose turn it is: the one that room is kept for, else the oldest."""
+    """The group whose turn it is: the one that room is kept for, else the oldest of the highest priority."""
     for leader, found in waiting:
         reason = picture.records.get(leader, {}).get("status", {}).get("reason", "")
         if "kept free for it" in reason:
@@ -114,20 +118,25 @@ def _head(picture: Picture, waiting: list[tuple[str, Body]]) -> tuple[str, Body]
 def _waiting_groups(picture: Picture) -> list[tuple[str, Body]]:
     groups = picture.groups()
     waiting = [
-        (found["metadata"]["creationTimestamp"], leader, found)
+        (_rank(found), found["metadata"]["creationTimestamp"], leader, found)
         for found in picture.sets
         for leader in (f"{found['metadata']['name']}-{index}" for index in range(found["spec"].get("replicas", 1)))
         if not any(pod["spec"].get("nodeName") for pod in groups.get(leader, []))
     ]
-    return [(leader, found) for _, leader, found in sorted(waiting, key=lambda each: each[:2])]
+    return [(leader, found) for _, _, leader, found in sorted(waiting, key=lambda each: each[:3])]
+
+
+def _rank(found: Body) -> int:
+    """Sets that have a priority class, and there is but one, go before those that have none."""
+    return 0 if found["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"].get("priorityClassName") else 1
 
 
 class _Room:
     """What each node has left beside bound pods and held slots."""
 
-    def __init__(self, picture: Picture, without: str = "") -> None:
-        """`without` is a group whose slots count as free."""
-        self._nodes = {node["metadata"]["name"]: node for node in picture.nodes if _takes_pods(node)}
+    def __init__(self, picture: Picture, without: str = "", tolerates: Collection[str] = ()) -> None:
+        """`without` is a group whose slots count as free; `tolerates` are the keys of taints that do not matter."""
+        self._nodes = {node["metadata"]["name"]: node for node in picture.nodes if _takes_pods(node, tolerates)}
         self._free = {name: Counter(_whole(node["status"]["allocatable"])) for name, node in self._nodes.items()}
         self._records = picture.records
         self._bound = {
@@ -168,17 +177,17 @@ class _Room:
         label = LEVELS.get(asked, asked)
         if not label:
             # Others may hold racks for themselves.
-            yield "the cluster", [name for name in self._nodes if not self._is_taken(leader, name, exclusive="")]
+            yield "the cluster", [name for name in self._nodes if not self.is_taken(leader, name, exclusive="")]
             return
         domains = defaultdict(list)
         for name, node in self._nodes.items():
             if label in node["metadata"]["labels"]:
                 domains[node["metadata"]["labels"][label]].append(name)
         for value, names in sorted(domains.items()):
-            if not any(self._is_taken(leader, name, exclusive=exclusive) for name in names):
+            if not any(self.is_taken(leader, name, exclusive=exclusive) for name in names):
                 yield value, names
 
-    def _is_taken(self, leader: str, node: str, *, exclusive: str) -> bool:
+    def is_taken(self, leader: str, node: str, *, exclusive: str) -> bool:
         """Whether another group is in the node's rack, and one of the two wants it for itself."""
         rack = self._nodes[node]["metadata"]["labels"].get(RACK_LABEL)
         others = [wants for other, wants in self._owners.get(rack, {}).items() if other != leader]
@@ -237,10 +246,11 @@ def _slots(leader: str, record: Body) -> Iterable[tuple[str, str, Amounts]]:
         yield f"{leader}-{index}" if index else leader, node, {**shape, "pods": 1}
 
 
-def _takes_pods(node: Body) -> bool:
+def _takes_pods(node: Body, tolerates: Collection[str]) -> bool:
     ready = any(each["type"] == "Ready" and each["status"] == "True" for each in node["status"].get("conditions") or ())
     spec = node.get("spec") or {}
-    return ready and not spec.get("unschedulable") and not spec.get("taints")
+    repels = any(taint["key"] not in tolerates for taint in spec.get("taints") or ())
+    return ready and not spec.get("unschedulable") and not repels
 
 
 def _whole(allocatable: Mapping[str, str]) -> Amounts:

@@ -1,5 +1,8 @@
 """A drill's cluster on the real control plane: two replicas of the extender, and every connection breakable.
 
+`DrillSystem` has one kube-scheduler with our profile beside the default one; `SecondSchedulerSystem` has two: the
+cluster's own, as it comes, and one that holds only our profile, as `deploy/kustomize/default` runs it.
+
 kube-scheduler and the API server reach the extender through relays, as through Services: the verbs go to the replica
 that holds the Lease, the webhook to any that runs. The extenders reach the API server through a proxy that sees
 bindings.
@@ -8,22 +11,29 @@ bindings.
 from __future__ import annotations
 
 import contextlib
+import threading
 from pathlib import Path
+from typing import Any
 
 import urllib3
 import yaml
 
 from tests.controlplane.client import ApiError, path_of
+from tests.controlplane.nodes import RACK_LABEL
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.ports import LOCALHOST, free_ports
+from tests.controlplane.scheduler_config import load_scheduler_config
 from tests.controlplane.wait import wait_until
 from tests.drills.relay import BindingProxy, Relay
 from tests.drills.sabotage import Breakable
-from tests.scenarios.cluster import EXTENDER
+from tests.invariants.check import Report, check
+from tests.scenarios.cluster import CONTROLLER, EXTENDER, SCHEDULER
 from tests.scenarios.plane_cluster import PlaneCluster
 from tests.system import product
 from tests.system.product import LwsSched
 
+SECOND = "second-scheduler"
+SECOND_DEPLOYED = product.DEPLOY / "kustomize" / "default" / "scheduler.yaml"
 REPLICAS = (product.EXTENDER, f"{product.EXTENDER}-b")
 LEASE = path_of("coordination.k8s.io/v1/leases", "lws-system", "lws-extender.lws-sched.io")
 TERMS = {"lease-duration": "4s", "renew-deadline": "3s", "retry-period": "1s"}
@@ -31,6 +41,11 @@ TERMS = {"lease-duration": "4s", "renew-deadline": "3s", "retry-period": "1s"}
 
 class DrillSystem(LwsSched):
     """The product, with relays in its connections and a second extender that waits for the Lease."""
+
+    all_ask = True
+    """Whether every scheduler of the cluster asks the extender."""
+    scheduler = "scheduler"
+    """The component that holds our profile."""
 
     def __init__(self, plane: ControlPlane) -> None:
         super().__init__(plane)
@@ -85,7 +100,10 @@ class DrillSystem(LwsSched):
         more = ["--bind-address", f"{LOCALHOST}:{self._verbs[name]}", "--kubeconfig", str(self._credentials())]
         more += ["--webhook-url", f"https://{LOCALHOST}:{self.to_hooks.port}", "--placement-bind-address=0"]
         more += [f"--leader-elect-{term}={seconds}" for term, seconds in TERMS.items()]
-        self._spawn(name, "extender", self._hooks[name], *more)
+        self._spawn(name, "extender", self._hooks[name], *more, *self._extender_options())
+
+    def _extender_options(self) -> tuple[str, ...]:
+        return ()
 
     def _any_hook(self) -> int | None:
         running = [name for name in (self.leader(), *REPLICAS) if name in REPLICAS and self._runs(name)]
@@ -106,6 +124,31 @@ class DrillSystem(LwsSched):
         return dict(yaml.safe_load(text))
 
 
+class SecondSchedulerSystem(DrillSystem):
+    """The product beside a kube-scheduler that knows nothing of it."""
+
+    all_ask = False
+    scheduler = SECOND
+
+    def scheduler_config(self) -> dict[str, Any]:
+        documents = yaml.safe_load_all(SECOND_DEPLOYED.read_text())
+        deployed = next(each for each in documents if each["kind"] == "ConfigMap")
+        path = self.plane.workdir / "deployed-scheduler.yaml"
+        path.write_text(deployed["data"]["scheduler.yaml"])
+        return load_scheduler_config(path, self.verbs_url)
+
+    def use_scheduler_config(self) -> None:
+        path = self.plane.workdir / f"{SECOND}.yaml"
+        path.write_text(yaml.safe_dump(self.plane.complete_scheduler_config(self.scheduler_config())))
+        self.plane.spawn(SECOND, [str(self.plane.bin("kube-scheduler")), f"--config={path}", "--secure-port=0", "-v=2"])
+
+    def _extender_options(self) -> tuple[str, ...]:
+        path = self.plane.workdir / "extender-config.yaml"
+        head = {"apiVersion": "config.lws-sched.io/v1alpha1", "kind": "ExtenderConfiguration"}
+        path.write_text(yaml.safe_dump({**head, "reservations": {"taintNodes": True}}))
+        return ("--config", str(path))
+
+
 class RealCluster(PlaneCluster, Breakable):
     """One drill's namespace on a `DrillSystem`."""
 
@@ -113,9 +156,25 @@ class RealCluster(PlaneCluster, Breakable):
         super().__init__(system, number, folder)
         self._system = system
         self._frozen: set[str] = set()
+        self._life = threading.RLock()
+        """Processes are also killed by what watches the bindings, on a thread of its own."""
+
+    def crash(self, component: str) -> None:
+        with self._life:
+            super().crash(component)
+
+    def start(self, component: str) -> None:
+        with self._life:
+            super().start(component)
 
     def process(self, component: str) -> str:
-        return self._system.leader() if component == EXTENDER else super().process(component)
+        if component == EXTENDER:
+            return self._system.leader()
+        return self._system.scheduler if component == SCHEDULER else super().process(component)
+
+    def judge(self) -> Report:
+        levels = {"rack": RACK_LABEL}
+        return check(self.watched(), faults=self.faults, levels=levels, all_ask=self._system.all_ask)
 
     def freeze(self, component: str) -> None:
         self._frozen.add(self.process(component))
@@ -148,7 +207,22 @@ class RealCluster(PlaneCluster, Breakable):
 
     def lose_the_answer_of_binding(self, number: int) -> None:
         """The API server binds, and the extender never hears of it."""
+        self.faults.append(self.now())
         self._system.bindings.watch(lambda count: count != number)
+
+    def let_bindings_pass(self) -> None:
+        """Nothing happens at a binding any more."""
+        self._system.bindings.watch(lambda _: True)
+
+    def mend(self) -> None:
+        """End what a drill may have left broken, and have the first extender lead again."""
+        self.thaw(EXTENDER)
+        self.let_bindings_pass()
+        for component in (CONTROLLER, SCHEDULER):
+            self.start(component)
+        self._system.have_the_first_lead()
+        self.faults.append(self.now())
+        self.limit_pods(None)
 
     def restart_etcd(self) -> None:
         self.faults.append(self.now())

@@ -8,14 +8,29 @@ stay: a cluster may be like that.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 
 from tests.controlplane.nodes import RACK_LABEL
 from tests.drills import workload
-from tests.scenarios.cluster import CONTROLLER, EXTENDER, NODES, PODS, RECORDS, SCHEDULER, SETS, Body, Cluster, Denied
+from tests.scenarios.cluster import (
+    CONTROLLER,
+    EXTENDER,
+    NODES,
+    PODS,
+    RECORDS,
+    SCHEDULER,
+    SET_NAME,
+    SETS,
+    WORKER_INDEX,
+    Body,
+    Cluster,
+    Denied,
+)
 from tests.scenarios.conditions import is_leaving
 
+Act = Callable[[], str]
+"""Does something and says what; "" where there was nothing to do it to."""
 TAINT = {"key": "example.com/repair", "effect": "NoSchedule"}
 
 
@@ -31,6 +46,15 @@ class Breakable(Cluster):
         """Break connections of bind calls that wait for their answer."""
 
     @abstractmethod
+    def restart_etcd(self) -> None:
+        """Kill the store under the API server, and have it back."""
+
+    @abstractmethod
+    def lose_the_answer_of_binding(self, number: int) -> None:
+        """Of the bindings posted from now on, the answer to that one: the pod is bound, and the extender never hears of
+        it."""
+
+    @abstractmethod
     def crash_at_binding(self, number: int) -> None:
         """From now on: the extender is killed when that many members have been, or are about to be, bound."""
 
@@ -40,33 +64,72 @@ class Saboteur:
 
     def __init__(self, cluster: Breakable, rng: Random, racks: workload.Racks) -> None:
         self.story: list[tuple[float, str]] = []
-        self._cluster, self._rng, self._racks = cluster, rng, racks
+        self.rng = rng
+        self._cluster, self._racks = cluster, racks
         self._down: set[str] = set()
         self._frozen: set[str] = set()
         self._lost: set[str] = set()
         self._numbers = 0
         self._has_quota = False
-        acts = (*_USERS, *_PODS, *_NODES, *_PROCESSES)
-        self._acts = [act for act, weight in acts for _ in range(weight)]
+        self._high = ""
+        self._acts = [act for act, weight in self.acts() for _ in range(weight)]
+
+    def acts(self) -> Sequence[tuple[Act, int]]:
+        """What may be done, each with how often it is compared to others."""
+        users = (
+            (self.apply_a_set, 3),
+            (self.scale_a_set, 3),
+            (self.change_a_template, 3),
+            (self.delete_a_set, 1),
+            (self.create_rivals, 3),
+            (self.delete_a_rival, 1),
+            (self.forge_a_member, 2),
+        )
+        pods = (
+            (self.delete_a_member, 5),
+            (self.restart_a_set, 1),
+            (self.end_a_member, 2),
+            (self.limit_pods, 3),
+            (self.lift_foreign_gates, 2),
+        )
+        nodes = (
+            (self.add_nodes, 1),
+            (self.cordon_a_node, 3),
+            (self.taint_a_node, 2),
+            (self.relabel_a_node, 2),
+            (self.lose_a_node, 3),
+            (self.delete_a_node, 2),
+        )
+        processes = (
+            (self.crash_a_process, 6),
+            (self.start_what_is_down, 6),
+            (self.freeze_the_extender, 2),
+            (self.thaw_the_extender, 3),
+            (self.take_over, 3),
+            (self.restart_api_server, 2),
+            (self.cut_bind_calls, 3),
+        )
+        return (*users, *pods, *nodes, *processes)
 
     def begin(self) -> None:
         """Racks, one to three sets, and perhaps a few rivals."""
+        self._high = self._cluster.has_priority_class(100)
         self._cluster.has_racks(self._racks.count, hosts=self._racks.hosts)
         self._tell(f"there are {self._racks.count} racks of {self._racks.hosts} hosts")
-        for _ in range(self._rng.randint(1, 3)):
-            self._tell(self._attempt(Saboteur.apply_a_set))
-        if self._rng.random() < 0.3:
-            self._tell(self._attempt(Saboteur.create_rivals))
+        for _ in range(self.rng.randint(1, 3)):
+            self._tell(self._attempt(self.apply_a_set))
+        if self.rng.random() < 0.3:
+            self._tell(self._attempt(self.create_rivals))
 
     def act(self) -> None:
         """One thing goes wrong, or somebody wants something."""
-        while not (said := self._attempt(self._rng.choice(self._acts))):
+        while not (said := self._attempt(self.rng.choice(self._acts))):
             pass
         self._tell(said)
 
     def _attempt(self, act: Act) -> str:
         try:
-            return act(self)
+            return act()
         except Denied as denied:
             return f"somebody is refused: {denied}"
 
@@ -79,7 +142,7 @@ class Saboteur:
         for node in sorted(self._lost):
             if cluster.find(NODES, node) is None:
                 continue
-            if self._rng.random() < 0.5:
+            if self.rng.random() < 0.5:
                 cluster.set_readiness(node, ready=True)
             else:
                 cluster.delete(NODES, node)
@@ -94,19 +157,20 @@ class Saboteur:
     def apply_a_set(self) -> str:
         if len(self._cluster.all(SETS)) >= 4:
             return ""
-        manifest = workload.draw_set(self._rng, f"set{self._number()}", self._racks.hosts)
+        racks, name = self._racks, f"set{self._number()}"
+        manifest = workload.draw_set(self.rng, name, racks.hosts, self._high, racks.groups)
         self._cluster.apply(manifest)
         spec = manifest.body["spec"]
-        kind = (
-            f"{spec['replicas']} x {spec['leaderWorkerTemplate']['size']}, {spec.get('startupPolicy', 'LeaderCreated')}"
-        )
+        template = spec["leaderWorkerTemplate"]
+        priority = template["workerTemplate"]["spec"].get("priorityClassName", "no priority")
+        kind = f"{spec['replicas']} x {template['size']}, {spec.get('startupPolicy', 'LeaderCreated')}, {priority}"
         return f"{manifest.name} is applied: {kind}, {manifest.body['metadata'].get('annotations', {})}"
 
     def scale_a_set(self) -> str:
         found = self._pick(self._cluster.all(SETS))
         if found is None:
             return ""
-        replicas = self._rng.randint(0, 4)
+        replicas = self.rng.randint(0, self._racks.groups + 1)
         self._cluster.scale(found["metadata"]["name"], replicas)
         return f"{found['metadata']['name']} is scaled to {replicas}"
 
@@ -129,9 +193,9 @@ class Saboteur:
         return f"{found['metadata']['name']} is deleted"
 
     def create_rivals(self) -> str:
-        names = [f"rival-{self._number()}" for _ in range(self._rng.randint(1, 4))]
+        names = [f"rival-{self._number()}" for _ in range(self.rng.randint(1, 4))]
         for name in names:
-            self._cluster.create(PODS, workload.rival(self._rng, name))
+            self._cluster.create(PODS, workload.rival(self.rng, name, self._high))
         return f"rivals come: {', '.join(names)}"
 
     def delete_a_rival(self) -> str:
@@ -145,7 +209,7 @@ class Saboteur:
         victim = self._pick(self._members())
         if victim is None:
             return ""
-        made = self._cluster.create(PODS, workload.forged(self._rng, victim, self._number()))
+        made = self._cluster.create(PODS, workload.forged(self.rng, victim, self._number()))
         return f"{made['metadata']['name']} comes with the labels of {victim['metadata']['name']}"
 
     def lift_foreign_gates(self) -> str:
@@ -164,10 +228,23 @@ class Saboteur:
         found = self._pick(self._members())
         if found is None:
             return ""
-        force = self._rng.random() < 0.4
+        force = self.rng.random() < 0.4
         self._cluster.faults.append(self._cluster.now())
         self._cluster.delete(PODS, found["metadata"]["name"], force=force)
         return f"{_shown(found)} is {'force-' if force else ''}deleted"
+
+    def restart_a_set(self) -> str:
+        """All groups of a set at once."""
+        found = self._pick(self._cluster.all(SETS))
+        name = found["metadata"]["name"] if found else ""
+        leaders = [each for each in self._members() if each["metadata"]["labels"].get(SET_NAME) == name]
+        leaders = [each for each in leaders if each["metadata"]["labels"].get(WORKER_INDEX) == "0"]
+        if not leaders:
+            return ""
+        self._cluster.faults.append(self._cluster.now())
+        for each in leaders:
+            self._cluster.delete(PODS, each["metadata"]["name"])
+        return f"all {len(leaders)} leaders of {name} are deleted"
 
     def end_a_member(self) -> str:
         found = self._pick([each for each in self._members() if each["spec"].get("nodeName") and not is_leaving(each)])
@@ -181,7 +258,7 @@ class Saboteur:
             self._cluster.limit_pods(None)
             self._has_quota = False
             return "the quota is lifted"
-        limit = len(self._cluster.all(PODS)) + self._rng.randint(0, 3)
+        limit = len(self._cluster.all(PODS)) + self.rng.randint(0, 3)
         self._cluster.limit_pods(limit)
         self._has_quota = True
         return f"a quota allows {limit} pods"
@@ -212,7 +289,7 @@ class Saboteur:
 
     def relabel_a_node(self) -> str:
         node, other = self._node(), self._node()
-        rack = other["metadata"]["labels"].get(RACK_LABEL) if self._rng.random() < 0.7 else None
+        rack = other["metadata"]["labels"].get(RACK_LABEL) if self.rng.random() < 0.7 else None
         self._cluster.faults.append(self._cluster.now())
         self._cluster.merge(NODES, node["metadata"]["name"], {"metadata": {"labels": {RACK_LABEL: rack}}})
         return f"{node['metadata']['name']} is now in rack {rack}"
@@ -235,7 +312,7 @@ class Saboteur:
     # --- processes ---------------------------------------------------------------------------------------------------
 
     def crash_a_process(self) -> str:
-        component = self._rng.choice((EXTENDER, EXTENDER, CONTROLLER, SCHEDULER))
+        component = self.rng.choice((EXTENDER, EXTENDER, CONTROLLER, SCHEDULER))
         if component in self._frozen:
             return ""
         if component in self._down:
@@ -249,7 +326,7 @@ class Saboteur:
     def start_what_is_down(self) -> str:
         if not self._down:
             return ""
-        component = self._rng.choice(sorted(self._down))
+        component = self.rng.choice(sorted(self._down))
         self._down.discard(component)
         self._cluster.start(component)
         return f"{component} is started again"
@@ -269,14 +346,14 @@ class Saboteur:
         return "the frozen extender goes on"
 
     def take_over(self) -> str:
-        if EXTENDER not in self._frozen and EXTENDER not in self._down and self._rng.random() < 0.7:
+        if EXTENDER not in self._frozen and EXTENDER not in self._down and self.rng.random() < 0.7:
             return ""
         self._down.discard(EXTENDER)
         self._cluster.take_over()
         return "another replica of the extender leads"
 
     def restart_api_server(self) -> str:
-        seconds = self._rng.choice((0.05, 0.5, 3.0))
+        seconds = self.rng.choice((0.05, 0.5, 3.0))
         self._cluster.restart_api_server(seconds)
         return f"the API server is away for {seconds:g} s and has forgotten its events"
 
@@ -294,10 +371,10 @@ class Saboteur:
         nodes = self._cluster.all(NODES)
         used = {node for each in self._cluster.all(RECORDS) for node in each["status"].get("slots") or ()}
         marked = [each for each in nodes if each["metadata"]["name"] in used]
-        return self._rng.choice(marked if marked and self._rng.random() < 0.7 else nodes)
+        return self.rng.choice(marked if marked and self.rng.random() < 0.7 else nodes)
 
     def _pick(self, bodies: list[Body]) -> Body | None:
-        return self._rng.choice(sorted(bodies, key=lambda each: str(each["metadata"]["name"]))) if bodies else None
+        return self.rng.choice(sorted(bodies, key=lambda each: str(each["metadata"]["name"]))) if bodies else None
 
     def _number(self) -> int:
         self._numbers += 1
@@ -305,41 +382,6 @@ class Saboteur:
 
     def _tell(self, sentence: str) -> None:
         self.story.append((self._cluster.now(), sentence))
-
-
-Act = Callable[[Saboteur], str]
-_USERS: tuple[tuple[Act, int], ...] = (
-    (Saboteur.apply_a_set, 3),
-    (Saboteur.scale_a_set, 3),
-    (Saboteur.change_a_template, 3),
-    (Saboteur.delete_a_set, 1),
-    (Saboteur.create_rivals, 3),
-    (Saboteur.delete_a_rival, 1),
-    (Saboteur.forge_a_member, 2),
-)
-_PODS: tuple[tuple[Act, int], ...] = (
-    (Saboteur.delete_a_member, 5),
-    (Saboteur.end_a_member, 2),
-    (Saboteur.limit_pods, 3),
-    (Saboteur.lift_foreign_gates, 2),
-)
-_NODES: tuple[tuple[Act, int], ...] = (
-    (Saboteur.add_nodes, 1),
-    (Saboteur.cordon_a_node, 3),
-    (Saboteur.taint_a_node, 2),
-    (Saboteur.relabel_a_node, 2),
-    (Saboteur.lose_a_node, 3),
-    (Saboteur.delete_a_node, 2),
-)
-_PROCESSES: tuple[tuple[Act, int], ...] = (
-    (Saboteur.crash_a_process, 6),
-    (Saboteur.start_what_is_down, 6),
-    (Saboteur.freeze_the_extender, 2),
-    (Saboteur.thaw_the_extender, 3),
-    (Saboteur.take_over, 3),
-    (Saboteur.restart_api_server, 2),
-    (Saboteur.cut_bind_calls, 3),
-)
 
 
 def _is_rival(pod: Body) -> bool:

@@ -6,47 +6,23 @@ and their watches are late, stutter and break; that ends with the last fault. Th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from random import Random
 
 from lws_sched.sim.faults import NONE, Crash, Faults, Refusal
 from lws_sched.sim.loop import Latencies
 from tests.drills import outcome, workload
+from tests.drills.result import RECOVERY_SECONDS, Result
 from tests.drills.sabotage import Breakable, Saboteur
-from tests.invariants.check import Violation
 from tests.scenarios.cluster import CONTROLLER, EXTENDER
 from tests.scenarios.sim_cluster import REPLICA, SimCluster
 
-RECOVERY_SECONDS = 30.0
 LOOK_SECONDS = 1.0
 FAULTY_WRITES = 60
 """A fault of a write hits one of the first so many."""
+SECOND_EVERY = 4
+REPLAY = ".venv/bin/python -m tests.drills --replay"
 LATENCIES = Latencies(orphaned_pod=2.0)
 """Pods of deleted nodes go after seconds, not a minute: a drill is about what follows."""
-
-
-@dataclass(frozen=True)
-class Result:
-    seed: int
-    violations: tuple[Violation, ...]
-    partial: tuple[str, ...]
-    idle: tuple[str, ...]
-    recovery: float
-    """Seconds from the last fault until every group was, and stayed, whole or unbound."""
-    stages: int
-    """How many were committed."""
-    story: tuple[tuple[float, str], ...]
-
-    @property
-    def is_good(self) -> bool:
-        return not (self.violations or self.partial or self.idle)
-
-    def problems(self) -> list[str]:
-        return [
-            *map(str, self.violations),
-            *(f"partial: {each}" for each in self.partial),
-            *(f"idle: {each}" for each in self.idle),
-        ]
 
 
 def run(seed: int) -> Result:
@@ -54,10 +30,10 @@ def run(seed: int) -> Result:
 
 
 class Drill(SimCluster, Breakable):
-    """A simulated cluster, and what is done to it."""
+    """A simulated cluster, and what is done to it. One in SECOND_EVERY has a second kube-scheduler for our profile."""
 
     def __init__(self, seed: int) -> None:
-        super().__init__(seed, latencies=LATENCIES)
+        super().__init__(seed, second_scheduler=seed % SECOND_EVERY == 0, latencies=LATENCIES)
         self._seed = seed
         self._rng = Random(f"drill {seed}")
         self._saboteur = Saboteur(self, self._rng, workload.draw_racks(self._rng))
@@ -80,8 +56,9 @@ class Drill(SimCluster, Breakable):
             partial=tuple(outcome.partial(picture)),
             idle=tuple(outcome.idle(picture)),
             recovery=recovery,
-            stages=report.stages,
+            placements=report.placements,
             story=tuple(self._saboteur.story),
+            replay=f"{REPLAY} {self._seed}",
         )
 
     def _heal(self) -> None:

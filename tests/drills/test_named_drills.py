@@ -16,6 +16,7 @@ from tests.drills.sabotage import TAINT, Breakable
 from tests.scenarios.cluster import CONTROLLER, EXTENDER, NODES, PODS, SCHEDULER, SET_NAME, Body
 from tests.scenarios.conditions import (
     all_groups_complete,
+    either,
     no_pod_is_bound,
     pods_are_running,
     pods_are_unbound,
@@ -92,6 +93,10 @@ def without_api_server(cluster: Breakable) -> None:
     cluster.restart_api_server(0.5)
 
 
+def without_etcd(cluster: Breakable) -> None:
+    cluster.restart_etcd()
+
+
 @pytest.mark.parametrize(
     "strike",
     [
@@ -103,6 +108,7 @@ def without_api_server(cluster: Breakable) -> None:
         pytest.param(replaced_after_its_death, id="another extender takes over"),
         pytest.param(cut_off, id="the held calls lose their connections"),
         pytest.param(without_api_server, id="the API server is restarted"),
+        pytest.param(without_etcd, id="etcd is restarted"),
     ],
 )
 def test_a_group_held_at_the_barrier_is_bound_only_whole(
@@ -129,6 +135,28 @@ def test_the_extender_killed_amid_the_bindings_completes_them_after_its_restart(
     cluster.start(EXTENDER)
     ends_whole_in_one_rack(cluster)
     assert cluster.uids("llama") == before, "a pod was lost, and only the extender had died"
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_a_binding_whose_answer_is_lost_stands_and_the_others_follow(cluster: Breakable, number: int) -> None:
+    cluster.has_racks(2, hosts=SIZE)
+    cluster.lose_the_answer_of_binding(number)
+    cluster.apply(lws("llama", size=SIZE).exclusive())
+    cluster.eventually(either(some_record_is("Committed", "llama"), some_record_is("Bound", "llama")))
+    before = cluster.uids("llama")
+    ends_whole_in_one_rack(cluster)
+    assert cluster.uids("llama") == before, "a pod was lost, and only an answer was"
+
+
+@pytest.mark.parametrize("restart", [without_api_server, without_etcd])
+def test_a_restart_of_the_store_amid_the_bindings_leaves_no_half_bound_group(
+    cluster: Breakable, restart: Callable[[Breakable], None]
+) -> None:
+    cluster.has_racks(4, hosts=SIZE)
+    cluster.apply(lws("llama", replicas=4, size=SIZE).exclusive())
+    cluster.eventually(either(some_record_is("Committed", "llama"), some_record_is("Bound", "llama")))
+    restart(cluster)
+    cluster.eventually(all_groups_complete("llama"), within=90)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +233,32 @@ def test_a_member_that_the_scheduler_refuses_is_placed_elsewhere_with_its_group_
     ends_whole_in_one_rack(cluster)
 
 
-def test_while_the_extender_is_down_pods_with_accelerators_wait_and_all_others_run(cluster: Breakable) -> None:
+def down(cluster: Breakable) -> None:
+    cluster.crash(EXTENDER)
+
+
+def hanging(cluster: Breakable) -> None:
+    cluster.freeze(EXTENDER)
+
+
+@pytest.mark.parametrize("strike", [down, hanging])
+def test_without_an_answer_of_the_extender_its_groups_wait_and_all_other_pods_run(
+    cluster: Breakable, strike: Callable[[Breakable], None]
+) -> None:
+    three_of_four_held(cluster)
+    strike(cluster)
+    cluster.limit_pods(None)  # the fourth member cannot come all the same: its webhook does not answer
+    cluster.create_all(PODS, [pod(f"plain-{number}") for number in range(10)])
+    cluster.eventually(pods_are_running([f"plain-{number}" for number in range(10)]))
+    cluster.always(no_pod_is_bound("llama"), seconds=1)
+    cluster.thaw(EXTENDER)
+    cluster.start(EXTENDER)
+    ends_whole_in_one_rack(cluster)
+
+
+@pytest.mark.parametrize("cluster", ["sim", pytest.param("plane", marks=pytest.mark.plane)], indirect=True)
+def test_pods_that_want_what_groups_want_wait_while_the_extender_is_down(cluster: Breakable) -> None:
+    """Where the cluster's own scheduler asks: it cannot know which hosts are promised."""
     cluster.has_racks(1, hosts=SIZE)
     cluster.crash(EXTENDER)
     cluster.create(PODS, pod("wants", accelerators=PER_HOST))
@@ -214,6 +267,29 @@ def test_while_the_extender_is_down_pods_with_accelerators_wait_and_all_others_r
     cluster.always(pods_are_unbound(["wants"]), seconds=1)
     cluster.start(EXTENDER)
     cluster.eventually(pods_are_running(["wants"]))
+
+
+def test_a_member_that_never_comes_holds_no_host_for_ever(cluster: Breakable) -> None:
+    """The quota stays: the group gives its hosts up, and another gets them."""
+    three_of_four_held(cluster, racks=1)
+    cluster.apply(lws("other", size=1))
+    cluster.eventually(
+        says("llama", "group llama-0 gives up its slots .*: 1 of its 4 pods were not created"), within=120
+    )
+    cluster.delete_set("llama")
+    cluster.limit_pods(None)
+    cluster.eventually(all_groups_complete("other"), within=90)
+
+
+def test_a_reservation_whose_pods_never_come_is_given_back(cluster: Breakable) -> None:
+    cluster.has_racks(1, hosts=SIZE)
+    cluster.limit_pods(0)
+    cluster.apply(lws("llama", size=SIZE).exclusive())
+    cluster.eventually(records_are("Reserved", ["llama-0"]))
+    cluster.eventually(records_are("Waiting", ["llama-0"]), within=60)
+    assert "no pod of the group has come within 30 s" in (cluster.record("llama-0") or {})["status"]["reason"]
+    cluster.limit_pods(None)
+    ends_whole_in_one_rack(cluster)
 
 
 def labelled(name: str, labels: Body, annotations: Body | None = None) -> Body:

@@ -9,6 +9,8 @@ from random import Random
 from tests.scenarios.manifests import ACCELERATOR, OUR_SCHEDULER, PER_HOST, Body, LeaderWorkerSet, lws, pod
 
 FOREIGN_GATE = "example.com/queue"
+HIGH_SHARE = 0.15
+"""Of sets and rivals: those that others may be evicted for."""
 LARGE_CPU = "60"
 """More than half of a host's CPUs: a pod that wants no accelerator and is in the way all the same."""
 
@@ -17,16 +19,24 @@ LARGE_CPU = "60"
 class Racks:
     count: int
     hosts: int
+    groups: int = 3
+    """How many groups a set of the drill has at most."""
 
 
 def draw_racks(rng: Random) -> Racks:
     return Racks(rng.randint(2, 4), rng.randint(2, 5))
 
 
-def draw_set(rng: Random, name: str, hosts: int) -> LeaderWorkerSet:
-    """Groups that may fit racks of `hosts` hosts; a few never do."""
+def draw_many_racks(rng: Random) -> Racks:
+    """For drills whose time is real: as much as may go wrong at once."""
+    return Racks(rng.randint(6, 10), rng.randint(2, 5), groups=8)
+
+
+def draw_set(rng: Random, name: str, hosts: int, high: str, groups: int) -> LeaderWorkerSet:
+    """Groups that may fit racks of `hosts` hosts; a few never do. `high` is a PriorityClass, `groups` how many at
+    most."""
     size = rng.choice((1, *range(2, hosts + 1), *range(2, hosts + 1), hosts + 1))
-    manifest = lws(name, replicas=rng.randint(1, 3), size=size)
+    manifest = lws(name, replicas=rng.randint(1, groups), size=size)
     topology = rng.random()
     if topology < 0.4:
         manifest = manifest.exclusive()
@@ -40,17 +50,20 @@ def draw_set(rng: Random, name: str, hosts: int) -> LeaderWorkerSet:
     manifest = manifest.restart_policy(rng.choice(("RecreateGroupOnPodRestart", "RecreateGroupOnPodRestart", "None")))
     if rng.random() < 0.3:
         manifest = manifest.asking_also(cpu="40")
+    if rng.random() < HIGH_SHARE:
+        manifest = manifest.priority(high)
     return manifest.gated_by(FOREIGN_GATE) if rng.random() < 0.1 else manifest
 
 
-def rival(rng: Random, name: str) -> Body:
+def rival(rng: Random, name: str, high: str) -> Body:
     """A pod of the default profile that wants what groups want."""
+    priority = high if rng.random() < HIGH_SHARE else ""
     if rng.random() < 0.2:
         other = pod(name)
         resources = {"cpu": LARGE_CPU}
         other["spec"]["containers"][0]["resources"] = {"requests": resources, "limits": resources}
         return other
-    return pod(name, accelerators=rng.choice((PER_HOST, PER_HOST // 2)))
+    return pod(name, accelerators=rng.choice((PER_HOST, PER_HOST // 2)), priority=priority)
 
 
 def forged(rng: Random, victim: Body, number: int) -> Body:
@@ -63,4 +76,4 @@ def forged(rng: Random, victim: Body, number: int) -> Body:
     return body
 
 
-__all__ = ["ACCELERATOR", "FOREIGN_GATE", "Racks", "draw_racks", "draw_set", "forged", "rival"]
+__all__ = ["ACCELERATOR", "FOREIGN_GATE", "Racks", "draw_many_racks", "draw_racks", "draw_set", "forged", "rival"]

@@ -22,11 +22,13 @@ PODS, NODES, EVENTS = "pods", "nodes", "events.k8s.io/v1/events"
 SETS = "leaderworkerset.x-k8s.io/v1/leaderworkersets"
 BUDGETS = "policy/v1/poddisruptionbudgets"
 STATEFUL_SETS = "apps/v1/statefulsets"
+DAEMON_SETS = "apps/v1/daemonsets"
 RECORDS = "lws-sched.io/v1alpha1/groupplacements"
 TOPOLOGIES = "lws-sched.io/v1alpha1/topologies"
 EXTENDER, CONTROLLER, SCHEDULER = "extender", "controller", "scheduler"
 SET_NAME = "leaderworkerset.sigs.k8s.io/name"
 GROUP_INDEX = "leaderworkerset.sigs.k8s.io/group-index"
+WORKER_INDEX = "leaderworkerset.sigs.k8s.io/worker-index"
 WITHIN = 60.0
 
 

@@ -137,7 +137,8 @@ class PlaneCluster(Cluster):
             "value": value,
             "preemptionPolicy": policy,
         }
-        self._client.create(path_of("scheduling.k8s.io/v1/priorityclasses"), body)
+        if self._client.find(path_of("scheduling.k8s.io/v1/priorityclasses", name=name)) is None:
+            self._client.create(path_of("scheduling.k8s.io/v1/priorityclasses"), body)
         return name
 
     def process(self, component: str) -> str:

@@ -6,11 +6,12 @@ Time is simulated: a limit of 60 seconds costs none of them where nothing happen
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import yaml
 
-from lws_sched.api.core import EVENT, NODE, POD, POD_DISRUPTION_BUDGET, SERVICE, STATEFUL_SET
+from lws_sched.api.core import DAEMON_SET, EVENT, NODE, POD, POD_DISRUPTION_BUDGET, SERVICE, STATEFUL_SET
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.meta import Kind
 from lws_sched.api.placement import GROUP_PLACEMENT
@@ -19,23 +20,23 @@ from lws_sched.controller import app as controller
 from lws_sched.extender import app as extender
 from lws_sched.kube.errors import AlreadyExists, Forbidden, Invalid, NotFound, Unavailable
 from lws_sched.kube.port import Runtime
+from lws_sched.sim.faults import Faults, Refusal
 from lws_sched.sim.loop import Latencies
-from lws_sched.sim.scheduler import PROFILES
+from lws_sched.sim.scheduler import PROFILES, Scheduler
 from lws_sched.sim.store import Event
 from lws_sched.sim.world import NotReached, World
 from tests.controlplane.nodes import RACK_LABEL
 from tests.invariants.check import Report, check
 from tests.scenarios.cluster import CONTROLLER, EXTENDER, SCHEDULER, SETS, WITHIN, Body, Cluster, Condition, Denied
 from tests.scenarios.conditions import nothing_is_left_of
-from tests.scenarios.manifests import NEVER
+from tests.scenarios.manifests import NEVER, OUR_SCHEDULER
+from tests.scenarios.witness import Witness
 from tests.system.product import SCHEDULER_CONFIG
 
 R = TypeVar("R")
 REPLICA = "extender-b"
 """The extender's second replica. It holds the same lease as the first, one after the other."""
 CUT_SHARE = 0.6
-NO_WAITING = extender.Options(patience=0)
-"""One thread: nothing else can run while a hook waits."""
 KINDS: dict[str, Kind[Any]] = {
     f"{kind.api_version}/{kind.plural}".removeprefix("v1/"): kind
     for kind in (
@@ -45,6 +46,7 @@ KINDS: dict[str, Kind[Any]] = {
         SERVICE,
         EVENT,
         STATEFUL_SET,
+        DAEMON_SET,
         LEADER_WORKER_SET,
         GROUP_PLACEMENT,
         TOPOLOGY,
@@ -57,18 +59,22 @@ class SimCluster(Cluster):
         self,
         seed: int,
         *,
-        profiles: tuple[str, ...] = PROFILES,
-        options: extender.Options = NO_WAITING,
+        second_scheduler: bool = False,
         latencies: Latencies | None = None,
     ) -> None:
-        """`profiles` are those of the kube-scheduler that asks the extender."""
+        """With `second_scheduler`, our profile has a kube-scheduler of its own, and the cluster's does not ask us."""
         super().__init__()
         self.namespace = "scenario"
-        self.world = World(seed=seed, latencies=latencies, profiles=profiles)
-        self._options = options
+        self.world = World(seed=seed, latencies=latencies, profiles=(OUR_SCHEDULER,) if second_scheduler else PROFILES)
+        self._options = extender.Options(patience=0, taint_reserved_nodes=second_scheduler)
+        """One thread: nothing else can run while a hook waits."""
+        self._all_ask = not second_scheduler
+        if second_scheduler:
+            Scheduler(self.world.loop, self.world.server, ("default-scheduler",)).start()
+        self._witness = Witness(self.world, managed_resources(), [])
         self.world.start(CONTROLLER, lambda runtime: controller.build(runtime, controller.Options()))
         self.world.start(EXTENDER, self._build)
-        self._link = self.world.connect_extender(EXTENDER, managed_resources())
+        self._link = self.world.connect_extender(EXTENDER, managed_resources(), lambda app: self._witness.of(app.verbs))
         self.world.settle()
 
     def close(self) -> None:
@@ -126,7 +132,9 @@ class SimCluster(Cluster):
         return name
 
     def judge(self) -> Report:
-        return check(self.watched(), faults=[*self.faults, *self.world.faults_at], levels={"rack": RACK_LABEL})
+        faults = [*self.faults, *self.world.faults_at]
+        report = check(self.watched(), faults=faults, levels={"rack": RACK_LABEL}, all_ask=self._all_ask)
+        return replace(report, violations=(*report.violations, *self._witness.broken))
 
     def crash(self, component: str) -> None:
         self.faults.append(self.now())
@@ -164,6 +172,23 @@ class SimCluster(Cluster):
     def restart_api_server(self, seconds: float) -> None:
         self.faults.append(self.now())
         self.world.restart_api_server(seconds)
+
+    def restart_etcd(self) -> None:
+        """Store and API server are one here: it is away for a moment, and forgets no object."""
+        self.restart_api_server(0.2)
+
+    def lose_the_answer_of_binding(self, number: int) -> None:
+        """What the extender writes after the next record that says Committed are the bindings."""
+        lost = Faults(refusals=(Refusal(number, unavailable=True, took_effect=True),))
+        seen: set[str] = set()
+
+        def observe(event: Event) -> None:
+            is_commit = event.kind == GROUP_PLACEMENT.kind and event.body["status"]["state"] == "Committed"
+            if is_commit and not seen:
+                seen.add(event.version.uid)
+                self.world.give_faults(self._leading(EXTENDER), lost)
+
+        self.world.server.store.listeners.append(observe)
 
     def cut_bind_calls(self) -> None:
         self.faults.append(self.now())

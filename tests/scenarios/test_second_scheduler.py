@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from lws_sched.extender.app import Options
-from lws_sched.sim.scheduler import Scheduler
 from tests.scenarios.cluster import NODES, PODS, Body
 from tests.scenarios.conditions import all_groups_complete, nothing_is_left_of, pods_are_unbound
 from tests.scenarios.manifests import PER_HOST, lws, pod
@@ -19,8 +17,7 @@ KEPT = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
 
 @pytest.fixture
 def cluster() -> Iterator[SimCluster]:
-    cluster = SimCluster(seed=1, profiles=("lws-sched",), options=Options(patience=0, taint_reserved_nodes=True))
-    Scheduler(cluster.world.loop, cluster.world.server, ("default-scheduler",)).start()
+    cluster = SimCluster(seed=1, second_scheduler=True)
     yield cluster
     cluster.close()
     cluster.invariants_hold()
@@ -73,7 +70,7 @@ def test_a_pod_that_takes_a_slot_before_the_taint_comes_costs_the_group_a_new_pl
     cluster: SimCluster,
 ) -> None:
     """What a taint cannot prevent: both schedulers choose at the same moment. Nothing is bound meanwhile."""
-    cluster.has_racks(3, hosts=4)
+    cluster.has_racks(6, hosts=4)
     cluster.create_all(PODS, [pod(f"rival-{number}", accelerators=PER_HOST) for number in range(4)])
     cluster.apply(lws("late", replicas=2, size=4).required())
     cluster.eventually(all_groups_complete("late"), within=120)
