@@ -76,13 +76,13 @@ class Seeker:
             avoid=_avoided(self.record, now),
         )
 
-    def request_for_lost(self, snapshot: Snapshot, now: float) -> tuple[GroupRequest, ...]:
-        """Members that lost their slots, alone."""
+    def requests_for_lost(self, snapshot: Snapshot, now: float, count: int) -> tuple[GroupRequest, ...]:
+        """The first so many of the members that lost their slots, alone: to be tried in turn."""
         assert self.record is not None
         base = self.request(now)
         domain = records.required_domain(self.record)
         placed_in = {domain.key: domain.value} if domain is not None and domain.key else {}
-        return replacements(snapshot, base, self.record.status.slots, self.lost, placed_in)
+        return replacements(snapshot, base, self.record.status.slots, self.lost, placed_in, count)
 
 
 @dataclass
@@ -255,22 +255,44 @@ class Placing:
     # --- writing -----------------------------------------------------------------------------------------------------
 
     def _replace(self, seeker: Seeker) -> None:
-        """Other slots for the members of a bound group that lost theirs: in its domain, all in one decision."""
+        """Other slots for the members of a bound group that lost theirs: in its domain, all in one decision; where that
+        has no room for all, for as many as it has room for."""
         assert seeker.record is not None
         snapshot = self.ledger.snapshot()
-        decision: Decision | None = None
-        for request in seeker.request_for_lost(snapshot, self.runtime.clock.now()):
-            [decision] = plan(snapshot, [request], SOLVER_BUDGET)
-            if isinstance(decision, Placed):
-                slots = dict(zip(sorted(seeker.lost), decision.slots, strict=True))
-                domain = _domain_now(seeker.record, snapshot, decision.slots[0])
-                self._reserve(seeker.key, records.moved(seeker.record, slots, domain, self.observer.stamp()))
-                self.placed(seeker.key)
-                return
+        decision = self._place_lost(seeker, snapshot, len(seeker.lost))
         if isinstance(decision, Refused):
             if self._is_news(seeker, decision):
                 self.records.write(records.member_waiting(seeker.record, decision, self.observer.stamp()))
             self.notices.waiting([(seeker.group, decision)])
+            decision = self._place_most(seeker, snapshot)
+        if isinstance(decision, Placed):
+            slots = dict(zip(sorted(seeker.lost), decision.slots, strict=False))
+            domain = _domain_now(seeker.record, snapshot, decision.slots[0])
+            base = self.records.get(seeker.key) or seeker.record
+            self._reserve(seeker.key, records.moved(base, slots, domain, self.observer.stamp()))
+            self.placed(seeker.key)
+
+    def _place_lost(self, seeker: Seeker, snapshot: Snapshot, count: int) -> Decision | None:
+        """The first so many: placed, or why the last of the ways to do so was refused."""
+        decision: Decision | None = None
+        for request in seeker.requests_for_lost(snapshot, self.runtime.clock.now(), count):
+            [decision] = plan(snapshot, [request], SOLVER_BUDGET)
+            if isinstance(decision, Placed):
+                break
+        return decision
+
+    def _place_most(self, seeker: Seeker, snapshot: Snapshot) -> Decision | None:
+        """As many as there is room for, fewer than all: with one less there is room where there was with one more."""
+        best: Decision | None = None
+        low, high = 1, len(seeker.lost) - 1
+        while low <= high:
+            count = (low + high) // 2
+            decision = self._place_lost(seeker, snapshot, count)
+            if isinstance(decision, Placed):
+                best, low = decision, count + 1
+            else:
+                high = count - 1
+        return best
 
     def _is_news(self, seeker: Seeker, refused: Refused) -> bool:
         """Whether a refusal is worth a write: it changes the record, and not only the reason of a moment ago."""

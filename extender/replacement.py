@@ -19,8 +19,9 @@ def replacements(
     slots: Sequence[str],
     lost: Collection[int],
     placed_in: Mapping[str, str],
+    count: int,
 ) -> tuple[GroupRequest, ...]:
-    """Requests to try in turn; the slots of each are for the lost worker indices in ascending order.
+    """Requests to try in turn; the slots of each are for the first `count` lost worker indices in ascending order.
 
     `whole` is the request of the whole group and `slots` what it has. The lost members go into the domains that the
     group must share; within these, into the narrowest that the others happen to share, if there is room, and else into
@@ -32,9 +33,7 @@ def replacements(
     asked = [resolve(name, snapshot.table.keys) for name in (whole.required, whole.exclusive) if name]
     must = {**placed_in, **{key: shared[key] for key in asked if isinstance(key, str) and key in shared}}
     narrower = [key for key in reversed(levels_on(snapshot.table.keys)) if key in shared and key not in must]
-    return tuple(
-        _within(whole, len(lost), domain) for domain in (*({**must, key: shared[key]} for key in narrower), must)
-    )
+    return tuple(_within(whole, count, domain) for domain in (*({**must, key: shared[key]} for key in narrower), must))
 
 
 def _within(whole: GroupRequest, size: int, domain: Mapping[str, str]) -> GroupRequest:

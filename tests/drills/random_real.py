@@ -7,11 +7,10 @@ a cluster that is a little ahead or behind.
 
 from __future__ import annotations
 
-import tempfile
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from random import Random
 
 from tests.controlplane.start import start_plane
@@ -50,14 +49,17 @@ def replay(seed: int) -> list[Result]:
 
 
 def _series(kind: type[DrillSystem], first: int, end: int) -> Iterator[Result]:
-    with start_plane() as plane, tempfile.TemporaryDirectory() as folder:
+    with start_plane() as plane:
         system = kind(plane)
         system.install()
         try:
             for seed in range(first, end):
-                cluster = RealCluster(system, seed, Path(folder) / str(seed))
-                result = _Drill(cluster, seed).perform()
-                if not result.is_good:
+                folder = plane.logs / f"drill-{seed}"
+                folder.mkdir()
+                result = _Drill(RealCluster(system, seed, folder), seed).perform()
+                if result.is_good:
+                    shutil.rmtree(folder)
+                else:
                     plane.keep_logs()
                 yield result
         finally:

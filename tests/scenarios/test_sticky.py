@@ -39,10 +39,12 @@ def test_a_restarted_group_returns_to_its_own_nodes_though_others_would_fit_bett
     assert cluster.nodes_of("home") == nodes
 
 
-@pytest.mark.parametrize("lost", [1, 3])
-def test_nodes_that_fail_together_cost_one_decision_and_only_their_slots_move(cluster: Cluster, lost: int) -> None:
-    cluster.has_racks(2, hosts=8)
-    cluster.apply(lws("home", size=4).required())
+@pytest.mark.parametrize(("size", "lost"), [(4, 1), (4, 3), (8, 8)])
+def test_nodes_that_fail_together_cost_one_decision_and_only_their_slots_move(
+    cluster: Cluster, size: int, lost: int
+) -> None:
+    cluster.has_racks(2, hosts=2 * size)
+    cluster.apply(lws("home", size=size).required())
     cluster.eventually(all_groups_complete("home"))
     before, uids = cluster.nodes_of("home"), cluster.uids("home")
     gone = sorted(before.values())[:lost]
@@ -101,6 +103,28 @@ def test_under_restart_policy_none_a_member_whose_node_is_lost_gets_another_host
     assert {name for name in nodes if after[name] != nodes[name]} == set(lost)
     assert len(cluster.racks_of("tough")["tough-0"]) == 1
     assert {name for name, uid in cluster.uids("tough").items() if uid != uids[name]} == set(lost)
+
+
+def test_under_restart_policy_none_of_members_lost_together_those_return_that_there_is_room_for(
+    cluster: Cluster,
+) -> None:
+    cluster.has_racks(1, hosts=5)
+    cluster.apply(lws("tough", size=4).required().restart_policy("None"))
+    cluster.eventually(all_groups_complete("tough"))
+    nodes, uids = cluster.nodes_of("tough"), cluster.uids("tough")
+    lost = ("tough-0-1", "tough-0-2")
+    cordon(cluster, *(nodes[name] for name in lost))
+    for name in lost:
+        cluster.delete_pod(name)
+    cluster.eventually(says("tough", r"^group tough-0 waits: .*uncordon"))
+    cluster.eventually(lambda each: "" if bound_pods(each) == 3 else f"{bound_pods(each)} pods are bound, not 3")
+    cordon(cluster, *(nodes[name] for name in lost), is_closed=False)
+    cluster.eventually(all_groups_complete("tough", other_than={name: uids[name] for name in lost}))
+    assert {name for name, uid in cluster.uids("tough").items() if uid != uids[name]} == set(lost)
+
+
+def bound_pods(cluster: Cluster) -> int:
+    return sum(bool(node) for node in cluster.nodes_of("tough").values())
 
 
 def test_under_restart_policy_none_a_member_waits_for_a_host_of_the_rack_and_the_others_stay(cluster: Cluster) -> None:

@@ -128,7 +128,8 @@ def test_the_second_scheduler_has_our_profile_and_asks_the_leading_extender() ->
     (asked,), (known,) = second["extenders"], first["extenders"]
     tls = {"caFile": "/verbs/ca.crt", "certFile": "/verbs/client.crt", "keyFile": "/verbs/client.key"}
     url = "https://lws-sched-extender-verbs.lws-system.svc:8900"
-    assert asked == known | {"urlPrefix": url, "enableHTTPS": True, "tlsConfig": tls}
+    # Nobody preempts there: DefaultPreemption is off in our profile, and it is the only one.
+    assert {**asked, "preemptVerb": "preempt"} == known | {"urlPrefix": url, "enableHTTPS": True, "tlsConfig": tls}
     assert service["spec"]["selector"][LEADER] == "true"
     assert f"{service['metadata']['name']}.{service['metadata']['namespace']}.svc" in asked["urlPrefix"]
 
