@@ -5,6 +5,8 @@ python -m deploy.tools.generate_grpc
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,12 +15,12 @@ PROTO = Path("lws_sched/service/placement.proto")
 
 
 def generated() -> dict[str, str]:
-    """The text of every file, by its name."""
-    from grpc_tools import protoc
-
+    """The text of every file, by its name. The compiler has a process of its own: beside it the solver, whose protobuf
+    is another, aborts the process that imports it."""
     with tempfile.TemporaryDirectory() as folder:
         outputs = [f"--{kind}_out={folder}" for kind in ("python", "pyi", "grpc_python")]
-        if protoc.main(["protoc", f"--proto_path={ROOT}", *outputs, str(ROOT / PROTO)]):
+        argv = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={ROOT}", *outputs, str(ROOT / PROTO)]
+        if subprocess.run(argv, check=False).returncode:
             raise SystemExit(f"{PROTO} cannot be compiled: see above")
         return {path.name: path.read_text() for path in sorted((Path(folder) / PROTO.parent).iterdir())}
 
