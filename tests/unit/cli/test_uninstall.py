@@ -10,7 +10,6 @@ from lws_sched.api.core import LEASE, MUTATING_WEBHOOKS, POD
 from lws_sched.api.names import SCALE_DOWN_DISABLED
 from lws_sched.api.timestamps import micro_time
 from lws_sched.cli.uninstall import StillRunning, found, stop, take_back
-from lws_sched.extender.app import Options
 from lws_sched.kube.errors import NotFound
 from tests.scenarios.cluster import NODES
 from tests.scenarios.conditions import all_groups_complete
@@ -23,7 +22,7 @@ LEASE_NAME = "lws-extender.lws-sched.io"
 
 @pytest.fixture
 def cluster() -> Iterator[SimCluster]:
-    cluster = SimCluster(seed=1, profiles=("lws-sched",), options=Options(patience=0, taint_reserved_nodes=True))
+    cluster = SimCluster(seed=1, second_scheduler=True)
     yield cluster
     cluster.close()
 
