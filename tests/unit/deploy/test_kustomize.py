@@ -242,10 +242,3 @@ def test_no_two_panels_lie_over_each_other() -> None:
         columns, lines = range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
         cells += [(x, y) for x in columns for y in lines]
     assert len(cells) == len(set(cells))
-
-
-def test_the_image_is_built_from_the_constraints() -> None:
-    text = (DEPLOY / "Dockerfile").read_text()
-
-    assert "--constraint constraints.txt" in text
-    assert "USER 65532" in text
