@@ -6,9 +6,8 @@ It asks the API server only, and writes nothing: what webhooks do is tried with 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -16,31 +15,20 @@ from lws_sched.admission.registration import CONTROLLER, EXTENDER
 from lws_sched.api import names
 from lws_sched.api.core import LEASE, MUTATING_WEBHOOKS, NODE, POD, VALIDATING_WEBHOOKS, Node
 from lws_sched.api.lws import LEADER_WORKER_SET
-from lws_sched.api.meta import Kind, Meta, Object, Wire
+from lws_sched.api.meta import Kind, Meta, Wire
 from lws_sched.api.placement import GROUP_PLACEMENT
 from lws_sched.api.timestamps import age, seconds_of
+from lws_sched.api.topology import TOPOLOGY
+from lws_sched.cli.check_scheduler import read_file, scheduler
 from lws_sched.cli.config import Configuration, ExtenderConfiguration
+from lws_sched.cli.findings import FAILED, OK, SOON_DAYS, STALE_SECONDS, WARNING, Finding, Reads
 from lws_sched.cli.output import Cell, Exit, listed, plural, print_json, print_lines, print_table
+from lws_sched.cli.rights import NEEDED
 from lws_sched.cli.source import Source, speaking
 from lws_sched.kube.errors import ApiError, Forbidden, Invalid, NotFound
-from lws_sched.kube.port import Body
 from lws_sched.placement import levels_on
 
-T = TypeVar("T", bound=Object)
-
-OK, WARNING, FAILED = "ok", "warning", "failed"
 _STYLES = {OK: "green", WARNING: "yellow", FAILED: "red"}
-STALE_SECONDS = 60.0
-STUCK_SECONDS = 30.0
-SOON_DAYS = 3
-
-
-@dataclass(frozen=True)
-class Finding:
-    what: str
-    result: str
-    detail: str
-    fix: str = ""
 
 
 class AccessReviewStatus(Wire, frozen=True, kw_only=True):
@@ -56,26 +44,12 @@ ACCESS_REVIEW = Kind(
     "authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews", AccessReview, namespaced=False
 )
 
-_NEEDED = {
-    "lws-sched-controller": (
-        ("create", "apps", "statefulsets"),
-        ("patch", "leaderworkerset.x-k8s.io", "leaderworkersets/status"),
-        ("delete", "", "pods"),
-    ),
-    "lws-sched-extender": (
-        ("create", "lws-sched.io", "groupplacements"),
-        ("create", "", "pods/binding"),
-        ("patch", "", "pods"),
-        ("list", "", "nodes"),
-    ),
-}
-"""Of each service account's rights those without which nothing works; (verb, API group, resource)."""
 
-
-def run(source: Mapping[str, Any], namespace: str, *, as_json: bool) -> Exit:
+def run(source: Mapping[str, Any], namespace: str, *, as_json: bool, scheduler_config: str = "") -> Exit:
     with speaking():
+        configuration = read_file(scheduler_config)
         opened = Source(**source).live()
-        found = [*findings(opened.client, namespace, opened.now())]
+        found = [*findings(opened.client, namespace, opened.now(), configuration)]
     if as_json:
         print_json({"checks": [{"what": f.what, "result": f.result, "detail": f.detail, "fix": f.fix} for f in found]})
     else:
@@ -90,23 +64,14 @@ def _row(finding: Finding) -> tuple[Cell, ...]:
     return ((finding.result, _STYLES[finding.result]), finding.what, finding.detail)
 
 
-class Reads(Protocol):
-    """Of a client what the checks use."""
-
-    def get(self, kind: Kind[T], namespace: str, name: str) -> T: ...
-
-    def list(self, kind: Kind[T]) -> list[T]: ...
-
-    def create(self, kind: Kind[T], body: Body, *, dry_run: bool = False) -> T: ...
-
-
-def findings(client: Reads, namespace: str, now: float) -> Iterator[Finding]:
+def findings(client: Reads, namespace: str, now: float, configuration: tuple[str, str] = ("", "")) -> Iterator[Finding]:
+    """`configuration` is that of the cluster's own kube-scheduler, by the name of its file, where somebody gives it."""
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
         lambda: _kinds(client),
         lambda: _leaders(client, namespace, now),
         lambda: _webhooks(client, now),
         lambda: _hooks_answer(client),
-        lambda: _scheduler(client, now),
+        lambda: scheduler(client, namespace, now, configuration),
         lambda: _access(client, namespace),
         lambda: _nodes(client),
     )
@@ -123,7 +88,7 @@ def findings(client: Reads, namespace: str, now: float) -> Iterator[Finding]:
 
 
 def _kinds(client: Reads) -> Iterator[Finding]:
-    kinds: tuple[Kind[Any], ...] = (LEADER_WORKER_SET, GROUP_PLACEMENT)
+    kinds: tuple[Kind[Any], ...] = (LEADER_WORKER_SET, GROUP_PLACEMENT, TOPOLOGY)
     for kind in kinds:
         what = f"kind {kind}"
         try:
@@ -261,53 +226,42 @@ def _answers(what: str, program: str, ask: Callable[[], object], refused: str) -
     return Finding(what, FAILED, refused, f"look at the logs of the {program}")
 
 
-def _scheduler(client: Reads, now: float) -> Iterator[Finding]:
-    """Its configuration cannot be read from here; that it does not look at our pods can be seen on them."""
-    pods = [pod for pod in client.list(POD) if pod.spec.scheduler_name == names.SCHEDULER]
-    unseen = [
-        f"{pod.metadata.namespace}/{pod.metadata.name}"
-        for pod in pods
-        if not pod.spec.node_name
-        and not pod.spec.scheduling_gates
-        and not any(condition.type == "PodScheduled" for condition in pod.status.conditions)
-        and now - seconds_of(pod.metadata.creation_timestamp) > STUCK_SECONDS
-    ]
-    what = f"scheduler profile {names.SCHEDULER}"
-    if unseen:
-        yield Finding(
-            what,
-            FAILED,
-            f"no scheduler looks at {plural(len(unseen), 'pod')}: {listed(unseen)}",
-            "give kube-scheduler the profile and the extender of deploy/scheduler/kube-scheduler-config.yaml",
-        )
-    elif any(pod.spec.node_name for pod in pods):
-        yield Finding(what, OK, f"it has bound {plural(sum(bool(pod.spec.node_name) for pod in pods), 'pod')}")
-    else:
-        yield Finding(
-            what,
-            WARNING,
-            "no pod of it is bound yet, so nothing shows that it is there",
-            "apply deploy/samples/first.yaml",
-        )
-
-
 def _access(client: Reads, namespace: str) -> Iterator[Finding]:
-    for account, needed in _NEEDED.items():
+    for account, needed in NEEDED.items():
         user = f"system:serviceaccount:{namespace}:{account}"
-        missing = [
-            f"{verb} {resource}" for verb, group, resource in needed if not _may(client, user, verb, group, resource)
-        ]
+        missing = [right for right in map(_right, needed) if not _may(client, namespace, user, right)]
         if missing:
-            said = f"{user} may not {', '.join(missing)}"
-            yield Finding(f"rights of {account}", WARNING, said, "kubectl apply --server-side -k deploy")
+            said = f"{user} may not {listed([f'{each.verb} {each.resource}' for each in missing], 5)}"
+            yield Finding(f"rights of {account}", FAILED, said, "kubectl apply --server-side -k deploy")
         else:
-            yield Finding(f"rights of {account}", OK, "it may do what it must")
+            yield Finding(f"rights of {account}", OK, f"it may do all of the {len(needed)} things that it does")
 
 
-def _may(client: Reads, user: str, verb: str, group: str, resource: str) -> bool:
-    name, _, subresource = resource.partition("/")
-    attributes = {"verb": verb, "group": group, "resource": name, "subresource": subresource, "namespace": "default"}
-    groups = ["system:serviceaccounts", "system:authenticated", f"system:serviceaccounts:{user.split(':')[2]}"]
+class Right(NamedTuple):
+    is_ours: bool
+    """In the namespace of the installation only."""
+    verb: str
+    group: str
+    resource: str
+    name: str
+
+
+def _right(text: str) -> Right:
+    where, verb, group, resource, name = text.split()
+    return Right(where == "ours", verb, "" if group == "core" else group, resource, "" if name == "*" else name)
+
+
+def _may(client: Reads, namespace: str, user: str, right: Right) -> bool:
+    resource, _, subresource = right.resource.partition("/")
+    attributes = {
+        "verb": right.verb,
+        "group": right.group,
+        "resource": resource,
+        "subresource": subresource,
+        "name": right.name,
+        "namespace": namespace if right.is_ours else "",
+    }
+    groups = ["system:serviceaccounts", "system:authenticated", f"system:serviceaccounts:{namespace}"]
     review = {"user": user, "groups": groups, "resourceAttributes": attributes}
     return client.create(ACCESS_REVIEW, ACCESS_REVIEW.body({}, spec=review)).status.allowed
 

@@ -249,16 +249,23 @@ def drain(target: str, act: bool, patience: float, output: str, **cluster: Any) 
 
 @click.command(short_help="Is the installation whole?")
 @click.option("-n", "--namespace", default="lws-system", help="Where lws-sched is installed.")
+@click.option(
+    "--scheduler-config",
+    default="",
+    show_default=False,
+    metavar="FILE",
+    help="The configuration of the cluster's own kube-scheduler, from its host: no API shows it.",
+)
 @_connection_options
 @_output_option
-def check(namespace: str, output: str, **cluster: Any) -> None:
+def check(namespace: str, scheduler_config: str, output: str, **cluster: Any) -> None:
     """Is the installation whole? Kinds, leaders, webhooks and their certificates, scheduler, rights, node labels.
 
-    It writes nothing. Exit code: 0 nothing failed, 1 something did.
+    It writes nothing. Exit code: 0 nothing failed, 1 something did, 2 bad input.
     """
     from lws_sched.cli import check as command
 
-    sys.exit(command.run(cluster, namespace, as_json=output == "json"))
+    sys.exit(command.run(cluster, namespace, as_json=output == "json", scheduler_config=scheduler_config))
 
 
 @click.command(short_help="Take back what would keep pods and nodes waiting.")
