@@ -12,12 +12,14 @@ import yaml
 from deploy.tools import generate_dashboard, generate_webhooks
 from lws_sched.admission import verb_access
 from lws_sched.admission.published import NAME as PUBLISHED
+from lws_sched.api import placement as api
 from lws_sched.cli.config import Common, Configuration, ExtenderConfiguration, address
 from lws_sched.cli.config_file import read
 from lws_sched.extender.leader_label import LEADER
 from lws_sched.telemetry import families
-from lws_sched.telemetry.families import HISTOGRAM, Family
+from lws_sched.telemetry.families import Family
 from tests.unit.deploy.manifests import DEPLOY, Json, document, documents
+from tests.unit.deploy.promql import asked, faults, metrics_of
 
 DEFAULT = "kustomize/default"
 CONTROLLER, EXTENDER, SCHEDULER = (f"{DEFAULT}/{name}.yaml" for name in ("controller", "extender", "scheduler"))
@@ -175,29 +177,14 @@ def panels() -> list[dict[str, Any]]:
     return [each for each in found if each["type"] != "row"]
 
 
-def unknown(expression: str, legend: str = "") -> set[str]:
-    """Metrics in a query that no program has, and labels in it or in its legend that these metrics do not have."""
-    found = [each for each in vars(families).values() if isinstance(each, Family)]
-    known = {each.name: set(each.labels) for each in found}
-    for each in found:
-        if each.kind == HISTOGRAM:
-            known |= {f"{each.name}_bucket": {*each.labels, "le"}}
-            known |= {f"{each.name}_{part}": set(each.labels) for part in ("sum", "count")}
-    used = set(
-        re.findall(
-            r"\b(?:lws_sched|controller_runtime|workqueue|rest_client|leader_election|grpc_server)_\w+", expression
-        )
-    )
-    labels = {label for names in re.findall(r"by \(([^)]*)\)", expression) for label in re.split(r",\s*", names)}
-    labels |= set(re.findall(r"[{,]\s*(\w+)[!=]", expression)) | set(re.findall(r"(?:labels\.|\{\{)(\w+)", legend))
-    assert used, f"{expression} asks for none of our metrics"
-    return (used - known.keys()) | (labels - set().union(*(known.get(each, set()) for each in used)))
+FAMILIES = [each for each in vars(families).values() if isinstance(each, Family)]
+METRICS = metrics_of(FAMILIES)
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
 def test_an_alert_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -> None:
-    # `pod` is the label of whoever was scraped.
-    assert unknown(rule["expr"], str(rule["annotations"])) <= {"pod"}
+    assert faults(rule["expr"], METRICS, str(rule["annotations"])) == []
+    assert asked(rule["expr"], METRICS)
     assert {"summary", "description", "runbook_url"} == rule["annotations"].keys()
     assert rule["annotations"]["runbook_url"] == f"docs/troubleshooting.md#{rule['alert'].lower()}"
 
@@ -205,28 +192,52 @@ def test_an_alert_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
 def test_a_panel_asks_for_metrics_and_labels_that_exist(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
-        assert unknown(target["expr"], target["legendFormat"]) == set()
+        assert faults(target["expr"], METRICS, target["legendFormat"]) == []
 
 
 @pytest.mark.parametrize(
-    ("expression", "legend", "missing"),
+    ("expression", "legend", "fault"),
     [
-        ("rate(lws_sched_group_restart_total[5m])", "", {"lws_sched_group_restart_total"}),
-        ("sum by (nome) (workqueue_depth)", "", {"nome"}),
-        ('workqueue_depth{nome="a"}', "", {"nome"}),
-        ("workqueue_depth", "{{nome}}", {"nome"}),
-        ("workqueue_depth", "{{name}}", set()),
+        ("rate(lws_sched_group_restart_total[5m])", "", "there is no metric lws_sched_group_restart_total"),
+        ("sum by (nome) (workqueue_depth)", "", "it groups by nome, which is not there"),
+        ('workqueue_depth{nome="a"}', "", "workqueue_depth has no label nome"),
+        ("workqueue_depth", "{{nome}}", "its legend names nome, which it does not keep"),
+        ("sum(workqueue_depth)", "{{ $labels.name }}", "its legend names name, which it does not keep"),
+        ("sum(lws_sched_rollouts_total)", "", "lws_sched_rollouts_total is a counter, and its rate is not taken"),
+        ("rate(workqueue_depth[5m])", "", "workqueue_depth is a gauge, and its rate is taken"),
+        ("histogram_quantile(0.9, sum(rate(lws_sched_plan_seconds_bucket[5m])))", "", "it takes a quantile without le"),
+        ("rate(lws_sched_plan_seconds[5m])", "", "there is no metric lws_sched_plan_seconds"),
+        ("sum(workqueue_depth", "", "it does not parse: unclosed left parenthesis"),
     ],
 )
-def test_a_query_for_what_is_not_there_is_found_out(expression: str, legend: str, missing: set[str]) -> None:
-    assert unknown(expression, legend) == missing
+def test_a_query_for_what_is_not_there_is_found_out(expression: str, legend: str, fault: str) -> None:
+    assert faults(expression, METRICS, legend) == [fault]
+
+
+def test_the_values_of_labels_that_queries_name_are_those_of_the_code() -> None:
+    known = {
+        "state": {api.WAITING, *api.HOLDING, "desired", "ready", "updated"},
+        "verb": {"filter", "bind"},
+        "condition": {"Failed"},
+        "name": {kind().leader_election.resource_name for kind in (Configuration, ExtenderConfiguration)},
+    }
+    text = " ".join([*(rule["expr"] for rule in rules()), generate_dashboard.SOURCE.read_text()])
+
+    for label, value in re.findall(r'(\w+)="([^"]*)"', text):
+        if label != "code":
+            assert value in known[label], f"{label}={value}"
+
+
+def test_a_metrics_own_namespace_is_kept_when_it_is_scraped() -> None:
+    (endpoint,) = document("kustomize/prometheus/monitor.yaml")["spec"]["endpoints"]
+
+    assert endpoint["honorLabels"] is True
 
 
 def test_every_metric_of_ours_is_on_the_dashboard() -> None:
-    asked = " ".join(target["expr"] for panel in panels() for target in panel["targets"])
+    shown = {name for panel in panels() for each in panel["targets"] for name in asked(each["expr"], METRICS)}
 
-    found = {each.name for each in vars(families).values() if isinstance(each, Family)}
-    assert {name for name in found if name not in asked} == set()
+    assert {each.name for each in FAMILIES if not any(name.startswith(each.name) for name in shown)} == set()
 
 
 def test_the_dashboard_is_generated() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
@@ -12,7 +13,7 @@ from lws_sched.api import names
 from lws_sched.api.core import PodSpec
 from lws_sched.api.lws import LEADER_READY, LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.placement import GROUP_PLACEMENT
-from tests.unit.deploy.manifests import Json, document, documents, files
+from tests.unit.deploy.manifests import DEPLOY, Json, document, documents, files
 
 SCHEDULER_FILE = "scheduler/kube-scheduler-config.yaml"
 SAMPLES = files("samples")
@@ -38,8 +39,15 @@ def verbs(path: str, group: str, resource: str) -> set[str]:
     }
 
 
+def sets(path: str) -> list[LeaderWorkerSet]:
+    """The LeaderWorkerSets of a sample, which may bring other objects along."""
+    found = [each for each in documents(path) if each["kind"] == LEADER_WORKER_SET.kind]
+    return [msgspec.convert(each, LeaderWorkerSet) for each in found]
+
+
 def sample(path: str) -> LeaderWorkerSet:
-    return msgspec.convert(document(path), LeaderWorkerSet)
+    (only,) = sets(path)
+    return only
 
 
 def pod_spec(template: Json) -> PodSpec:
@@ -122,21 +130,31 @@ def test_a_component_may_write_its_own_webhook_configuration_only(path: str, res
 
 @pytest.mark.parametrize("path", SAMPLES)
 def test_a_sample_is_placed_by_us_and_says_where(path: str) -> None:
-    lws = sample(path)
-    template = lws.spec.leader_worker_template
+    for lws in sets(path):
+        template = lws.spec.leader_worker_template
+        specs = [pod_spec(t) for t in (template.actual_leader_template, template.worker_template)]
 
-    specs = [pod_spec(t) for t in (template.actual_leader_template, template.worker_template)]
-    assert {spec.scheduler_name for spec in specs} == {names.SCHEDULER}
-    assert set(lws.metadata.annotations) <= {names.REQUIRED_TOPOLOGY, names.EXCLUSIVE_TOPOLOGY}
-    assert lws.metadata.annotations
-    assert f"samples/{lws.metadata.name}.yaml" == path
+        assert {spec.scheduler_name for spec in specs} == {names.SCHEDULER}
+        assert {names.REQUIRED_TOPOLOGY, names.EXCLUSIVE_TOPOLOGY} & lws.metadata.annotations.keys()
+        known = {*names.TOPOLOGY_ANNOTATIONS, names.EXCLUSIVE_TOPOLOGY}
+        assert lws.metadata.annotations.keys() <= known
+        assert lws.metadata.name.startswith(Path(path).stem)
+
+
+@pytest.mark.parametrize("path", SAMPLES)
+def test_a_sample_says_on_top_what_it_shows(path: str) -> None:
+    first, *_ = (DEPLOY / path).read_text().splitlines()
+    assert first.startswith("# ")
+    assert len(first) > 40
 
 
 @pytest.mark.parametrize("path", SAMPLES)
 def test_the_accelerators_of_a_sample_are_managed(path: str) -> None:
-    (container,) = pod_spec(sample(path).spec.leader_worker_template.worker_template).containers
+    for lws in sets(path):
+        (container,) = pod_spec(lws.spec.leader_worker_template.worker_template).containers
 
-    assert set(container.resources.limits) <= set(names.MANAGED_RESOURCES)
+        assert set(container.resources.limits) - {"cpu", "memory"} <= set(names.MANAGED_RESOURCES)
+        assert set(container.resources.limits) & set(names.MANAGED_RESOURCES)
 
 
 def test_the_trap_is_24_groups_of_12_hosts_each_in_a_rack_of_its_own() -> None:
