@@ -11,9 +11,13 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from benchmarks.placement import command, defragmentation, plan_command, quality, snapshot, speed, torus
 from tests.oracle import run as run_oracle
@@ -64,10 +68,11 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a sample of each, within a minute; writes nothing")
     parser.add_argument("--seed", type=int, default=0, help="all fleets and queues follow from it (default 0)")
     parser.add_argument("--traces", type=Path, default=command.TRACES, help="folder of the trace files")
+    parser.add_argument("--parts", type=Path, help="folder to keep each part's result in, and to take it from")
     given = parser.parse_args()
     options = command.Options(given.quick, given.seed, given.traces)
     options.say(f"seed {options.seed}")
-    everything = run_all(options)
+    everything = run_all(options, given.parts)
     if not options.quick:
         # Imported here: only a full run needs the plotting library.
         from benchmarks.placement import report
@@ -79,22 +84,53 @@ def main() -> int:
     return 0
 
 
-def run_all(options: command.Options) -> Everything:
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Where each benchmark's report is kept as soon as it is there, so that a run can be made in parts, each in a quiet
+    hour; None for nowhere. What is there already is not run again."""
+
+    folder: Path | None
+    commit: str
+
+    def of(self, name: str, kind: type[R], make: Callable[[], R]) -> R:
+        """Raises SystemExit where what is there was measured on another commit."""
+        if self.folder is None:
+            return make()
+        path = self.folder / f"{name}.json"
+        if path.is_file():
+            kept = msgspec.json.decode(path.read_bytes())
+            if kept["commit"] != self.commit:
+                raise SystemExit(
+                    f"{path} is of commit {kept['commit']}, and this is {self.commit}: remove it, or --parts"
+                )
+            return msgspec.convert(kept["report"], kind, strict=False)
+        report = make()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.encode({"commit": self.commit, "report": report}))
+        return report
+
+
+def run_all(options: command.Options, folder: Path | None) -> Everything:
     """Times are taken first, before the other benchmarks have filled memory."""
     run = this_run()
-    timed = speed.run(options)
-    commanded = None if options.quick else plan_command.run(options)
-    oracle = run_oracle(QUICK_ORACLE if options.quick else FULL_ORACLE, options.seed)
+    parts, quick = Parts(folder, run.commit), options.quick
+    timed = parts.of("speed", speed.Report, lambda: speed.run(options))
+    commanded = None if quick else parts.of("plan_command", plan_command.Report, lambda: plan_command.run(options))
+    instances = QUICK_ORACLE if quick else FULL_ORACLE
+    oracle = parts.of("oracle", dict[str, int], lambda: run_oracle(instances, options.seed))
     options.say(f"oracle: {oracle}")
     return Everything(
         run=run,
         oracle=oracle,
         speed=timed,
         plan_command=commanded,
-        snapshot=snapshot.run(options),
-        defragmentation=defragmentation.run(options),
-        torus=torus.run(options),
-        quality=None if options.quick else quality.run(options),
+        snapshot=parts.of("snapshot", snapshot.Report, lambda: snapshot.run(options)),
+        defragmentation=parts.of("defragmentation", defragmentation.Report, lambda: defragmentation.run(options)),
+        torus=parts.of("torus", torus.Report, lambda: torus.run(options)),
+        quality=None if quick else parts.of("quality", quality.Report, lambda: quality.run(options)),
     )
 
 

@@ -277,18 +277,24 @@ class _Kind:
         return nodes[codes == min(fitting)[2]] if fitting else None
 
     def _best(self, part: Partition, slack: Ints) -> int | None:
-        """As `exact` chooses: the tightest domain, in the tightest wider ones, with the fewest members, the first."""
+        """As `exact` chooses: in the tightest domain to share, the tightest, in the tightest wider ones, with the
+        fewest members, the first."""
         fitting = np.flatnonzero(slack >= 0)
+        if len(fitting) > 1 and self.keys.base and part.keys != self.keys.base:
+            fitting = self._in_tightest(self.keys.base, part, fitting)
         fitting = lowest(fitting, slack[fitting])
-        table = self.board.table
-        for level in () if self.keys.exclusive else table.levels_around(part):
+        for level in () if self.keys.exclusive else self.board.table.levels_around(part):
             if len(fitting) > 1:
-                homes = table.homes(level, part)[fitting]
-                total, loss = self.room.tally(table.partition((level,)))
-                fitting = lowest(fitting, np.where(homes == ABSENT, NEVER, total[homes] - loss[homes]))
+                fitting = self._in_tightest((level,), part, fitting)
         if len(fitting) > 1:
             fitting = lowest(fitting, self.board.crowd(part)[1:][fitting])
         return int(fitting[0]) if len(fitting) else None
+
+    def _in_tightest(self, outer: tuple[str, ...], part: Partition, domains: Ints) -> Ints:
+        """Those of the part's domains that lie in the tightest domain of the keys `outer`."""
+        homes = self.board.table.homes(outer, part)[domains]
+        total, loss = self.room.tally(self.board.table.partition(outer))
+        return lowest(domains, np.where(homes == ABSENT, NEVER, total[homes] - loss[homes]))
 
     def _pack(self, part: Partition, nodes: Ints) -> tuple[int, ...]:
         room = Room(self.room.workers, self.room.loss)

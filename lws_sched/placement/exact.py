@@ -1,13 +1,13 @@
 """One group, placed whole: an exact search over topology domains, by array arithmetic and without a solver.
 
 The narrowest domain that takes the whole group wins: preferred levels first, then every known level from a single host
-up to what is required. Among the domains of a level the one with the least slack wins (best fit), then the one in the
-wider domain with the least slack, level by level, so that small groups gather where larger ones do not fit; then the
-one with the fewest members of other groups, then the first by value. An exclusive domain is chosen by its own slack
-first, since all that is left of it is lost to others of the namespace; within it, nothing wider counts. Subgroups stand
-to their inner domains as workers do to nodes (`subgroups`). A group that is to be spread goes first to those domains of
-the spread level that take it whole and hold the fewest groups of its LeaderWorkerSet; where none takes it whole,
-spreading is forgotten. A group that stood somewhere goes back there as far as it can (`sticky`).
+up to what is required. Among the domains of a level the one wins that lies in the tightest of the domains that all
+members must share (best fit: least slack), then the tightest itself, then the one in the tightest wider domain, level
+by level: small groups gather where larger ones do not fit. Then come the fewest members of other groups, and the first
+by value. Subgroups stand to their inner domains as workers do to nodes (`subgroups`). A group that is to be spread goes
+first to those domains of the spread level that take it whole and hold the fewest groups of its LeaderWorkerSet; where
+none takes it whole, spreading is forgotten. An exclusive domain is chosen before the levels within it: all that is left
+of it is lost to others of the namespace. A group that stood somewhere goes back there as far as it can (`sticky`).
 
 Exact: a group is refused only where no choice of nodes satisfies all that it asks for.
 """
@@ -95,21 +95,19 @@ def _place(snapshot: Snapshot, request: GroupRequest, keys: Asked, space: Space)
         return None
     if keys.spread:
         space = _least_crowded(snapshot, request, keys, space)
-    slack = space.slack(base)
     for level in keys.preferred:
         part = table.partition((*keys.base, level))
-        outer = slack[base.codes[part.order[part.starts]]] if keys.exclusive else None
-        domain = _best(snapshot, space, part, keys, outer)
+        domain = _best(snapshot, space, part, keys)
         if domain is not None:
             return space.pack(part.members(domain), table.levels_within(part))
     if keys.exclusive:
-        space = space.within(base.codes == _best(snapshot, space, base, keys, None))
+        space = space.within(base.codes == _best(snapshot, space, base, keys))
     for level in table.levels:
         part = table.partition((*keys.base, level))
-        domain = _best(snapshot, space, part, keys, None)
+        domain = _best(snapshot, space, part, keys)
         if domain is not None:
             return space.pack(part.members(domain), table.levels_within(part))
-    domain = _best(snapshot, space, base, keys, None)
+    domain = _best(snapshot, space, base, keys)
     assert domain is not None
     return space.pack(base.members(domain), table.levels_within(base))
 
@@ -135,19 +133,18 @@ def groups_by_domain(snapshot: Snapshot, request: GroupRequest, key: str) -> Int
     return np.bincount(pairs[1], minlength=len(column.values))
 
 
-def _best(snapshot: Snapshot, space: Space, part: Partition, keys: Asked, outer: Ints | None) -> int | None:
-    """The tightest domain that fits: by `outer` slack where given, by its own, by that of the wider domains around it,
-    then the one with the fewest members standing there, then the first by value."""
-    slack = space.slack(part)
+def _best(snapshot: Snapshot, space: Space, part: Partition, keys: Asked) -> int | None:
+    """The domain that fits in the tightest of the domains that all members must share, then the tightest itself, then
+    the one in the tightest wider domains, then with the fewest members standing there, then the first by value."""
+    table, slack = snapshot.table, space.slack(part)
     fitting = np.flatnonzero(slack >= 0)
-    for measure in (outer, slack):
-        if measure is not None:
-            fitting = lowest(fitting, measure[fitting])
-    for level in () if keys.exclusive else snapshot.table.levels_around(part):
+    if len(fitting) > 1 and keys.base and part.keys != keys.base:
+        fitting = lowest(fitting, space.slack(table.partition(keys.base))[table.homes(keys.base, part)[fitting]])
+    fitting = lowest(fitting, slack[fitting])
+    for level in () if keys.exclusive else table.levels_around(part):
         if len(fitting) > 1:
-            homes = snapshot.table.homes(level, part)[fitting]
-            around = space.slack(snapshot.table.partition((level,)))
-            fitting = lowest(fitting, np.where(homes == ABSENT, NEVER, around[homes]))
+            homes = table.homes((level,), part)[fitting]
+            fitting = lowest(fitting, np.where(homes == ABSENT, NEVER, space.slack(table.partition((level,)))[homes]))
     if len(fitting) > 1 and len(snapshot.tenancy.positions):
         standing = part.codes[snapshot.tenancy.positions]
         fitting = lowest(fitting, np.bincount(standing[standing != ABSENT], minlength=part.count)[fitting])

@@ -109,7 +109,7 @@ class NodeTable:
         self._largest: dict[int, int] = {}
         self._within: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._around: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._homes: dict[tuple[str, tuple[str, ...]], Ints] = {}
+        self._homes: dict[tuple[tuple[str, ...], tuple[str, ...]], Ints] = {}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -141,12 +141,13 @@ class NodeTable:
             self._around[partition.keys] = found
         return found
 
-    def homes(self, level: str, partition: Partition) -> Ints:
-        """Per domain of the partition, the domain of the level that it lies in, by its first node; ABSENT for none."""
-        found = self._homes.get((level, partition.keys))
+    def homes(self, outer: tuple[str, ...], partition: Partition) -> Ints:
+        """Per domain of the partition, the domain of the keys `outer` that it lies in, by its first node; ABSENT for
+        none."""
+        found = self._homes.get((outer, partition.keys))
         if found is None:
-            found = self.partition((level,)).codes[partition.order[partition.starts]]
-            self._homes[level, partition.keys] = found
+            found = self.partition(outer).codes[partition.order[partition.starts]]
+            self._homes[outer, partition.keys] = found
         return found
 
     def column(self, key: str) -> Column:
