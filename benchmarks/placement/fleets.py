@@ -7,7 +7,11 @@ from __future__ import annotations
 
 import csv
 import gzip
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from lws_sched.placement import NodeState
 
@@ -43,6 +47,32 @@ def lingjun(traces: Path, blocks: int | None = None) -> list[NodeState]:
         sizes[row["block"]] = sizes.get(row["block"], 0) + 1
     wanted = sorted(sizes, key=lambda block: (sizes[block], block))[:blocks]
     return [host(row["host"], row["rack"], row["block"]) for row in rows if row["block"] in wanted]
+
+
+def renamed(nodes: Sequence[NodeState], random: np.random.Generator) -> list[NodeState]:
+    """The same fleet under other names, listed in another order: which of equally good places comes first, in the list
+    or by name, is chance."""
+    blocks, racks = (
+        {value: f"{level}-{number:04}" for number, value in enumerate(random.permutation(_values(nodes, key)).tolist())}
+        for level, key in (("block", BLOCK), ("rack", RACK))
+    )
+    order = sorted(random.permutation(len(nodes)).tolist(), key=lambda index: racks[nodes[index].labels[RACK]])
+    return [
+        replace(
+            nodes[index],
+            name=f"host-{number:05}",
+            labels={
+                **nodes[index].labels,
+                BLOCK: blocks[nodes[index].labels[BLOCK]],
+                RACK: racks[nodes[index].labels[RACK]],
+            },
+        )
+        for number, index in enumerate(order)
+    ]
+
+
+def _values(nodes: Sequence[NodeState], key: str) -> list[str]:
+    return list(dict.fromkeys(node.labels[key] for node in nodes))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
