@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., object])
 
 
-def _output_option(command: F) -> F:
+def output_option(command: F) -> F:
     return click.option(
         "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to print the answer."
     )(command)
@@ -101,7 +101,7 @@ def _server(address: str, namespace: str) -> Server | None:
 @click.option("-n", "--namespace", default="default", help="The namespace of sets that name none.")
 @_cluster_options
 @_server_options
-@_output_option
+@output_option
 def plan(
     files: tuple[str, ...], namespace: str, output: str, server: str, server_namespace: str, **cluster: Any
 ) -> None:
@@ -128,12 +128,19 @@ def plan(
 @click.option("-n", "--namespace", default="", show_default=False, help="Where to look; everywhere if not given.")
 @_cluster_options
 @_server_options
-@_output_option
+@output_option
 def explain(target: str, namespace: str, output: str, server: str, server_namespace: str, **cluster: Any) -> None:
     """Why a group waits, or why it is where it is, and what would help.
 
     TARGET is a LeaderWorkerSet, a group (named like its leader pod) or a pod; with its namespace in front
     (team/llama-0), or with -n, where the name alone means several things.
+
+    \b
+    lws-sched explain llama                # every group of the set
+    lws-sched explain team/llama-0         # one group
+    lws-sched explain llama-0-3            # the group of a pod
+
+    Exit code: 0 it was told, 2 there is nothing of that name, 1 the cluster does not answer.
     """
     from lws_sched.cli import explain as command
 
@@ -145,9 +152,17 @@ def explain(target: str, namespace: str, output: str, server: str, server_namesp
 @click.option("-n", "--namespace", default="", show_default=False, help="Of one namespace only.")
 @click.option("-w", "--watch", is_flag=True, help="Again every two seconds, until Ctrl-C.")
 @_cluster_options
-@_output_option
+@output_option
 def status(namespace: str, watch: bool, output: str, **cluster: Any) -> None:
-    """All groups at a glance: how much of each runs, its revision, its domain, its restarts; and why any wait."""
+    """All groups at a glance: how much of each runs, its revision, its domain, its restarts; and why any wait.
+
+    FOR is how long a group has been in its state. With the rights of one namespace only, name it with -n.
+
+    \b
+    lws-sched status
+    lws-sched status -n team --watch
+    lws-sched status -o json | jq '.sets[].groups[] | select(.state == "Waiting")'
+    """
     from lws_sched.cli import status as command
 
     sys.exit(command.run(cluster, namespace, as_json=output == "json", watch=watch))
@@ -161,12 +176,16 @@ def status(namespace: str, watch: bool, output: str, **cluster: Any) -> None:
     "-r", "--resource", default="", help="The resource to count; the accelerator that most nodes have if not given."
 )
 @_cluster_options
-@_output_option
+@output_option
 def top(level: str, resource: str, output: str, **cluster: Any) -> None:
     """What each domain has: free, held for groups that are on their way, used; how broken up its free room is (the
     share on hosts in part taken) and how many members, each a whole host, still fit.
 
     Fragmentation of the cluster is the share of all free room that the best single domain does not have.
+
+    \b
+    lws-sched top                          # racks, or what is narrowest above hosts
+    lws-sched top -l block -r cpu
     """
     from lws_sched.cli import top as command
 
@@ -175,9 +194,16 @@ def top(level: str, resource: str, output: str, **cluster: Any) -> None:
 
 @click.command(short_help="The levels found, and a map of racks.")
 @_cluster_options
-@_output_option
+@output_option
 def topology(output: str, **cluster: Any) -> None:
-    """The levels that the nodes' labels tell of, and a map of the racks."""
+    """The levels that the nodes' labels tell of, and a map of the racks.
+
+    The names in the first column are what annotations may ask for. WITHOUT counts nodes that lack the label.
+
+    \b
+    lws-sched topology
+    lws-sched topology --levels topology.kubernetes.io/zone,cage=example.com/row
+    """
     from lws_sched.cli import top as command
 
     sys.exit(command.run_topology(cluster, as_json=output == "json"))
@@ -197,7 +223,7 @@ def topology(output: str, **cluster: Any) -> None:
 @click.option("--timeout", "patience", default=300.0, help="With --yes: give up on a group after so many seconds.")
 @_cluster_options
 @_server_options
-@_output_option
+@output_option
 def defrag(
     files: tuple[str, ...],
     namespace: str,
@@ -233,12 +259,17 @@ def defrag(
 @click.option("--yes", "act", is_flag=True, help="Do it: cordon the nodes and take down group after group.")
 @click.option("--timeout", "patience", default=300.0, help="Give up after so many seconds without progress.")
 @_cluster_options
-@_output_option
+@output_option
 def drain(target: str, act: bool, patience: float, output: str, **cluster: Any) -> None:
     """Empty a node or a domain of groups, whole group by whole group, as each set's maxUnavailable allows.
 
     TARGET is a node, or a domain: rack-07, or rack=rack-07 where several levels have one of that name. Without --yes
-    it only tells which groups would go where. Pods of no group are not touched.
+    it only tells which groups would go where. Pods of no group are not touched: that is kubectl drain's work.
+
+    \b
+    lws-sched drain rack-07                # what would become of its groups
+    lws-sched drain rack-07 --yes          # do it; kubectl uncordon undoes the cordon
+    lws-sched drain rack-07-host-03 --yes
 
     Exit code: 0 all groups have another place, 3 some have none, 2 bad input, 1 it could not be carried out.
     """
@@ -257,7 +288,7 @@ def drain(target: str, act: bool, patience: float, output: str, **cluster: Any) 
     help="The configuration of the cluster's own kube-scheduler, from its host: no API shows it.",
 )
 @_connection_options
-@_output_option
+@output_option
 def check(namespace: str, scheduler_config: str, output: str, **cluster: Any) -> None:
     """Is the installation whole? Kinds, leaders, webhooks and their certificates, scheduler, rights, node labels.
 
@@ -275,7 +306,7 @@ def check(namespace: str, scheduler_config: str, output: str, **cluster: Any) ->
     "--timeout", "patience", default=120.0, help="With --yes: for how many seconds the extender may take to end."
 )
 @_connection_options
-@_output_option
+@output_option
 def uninstall(namespace: str, act: bool, patience: float, output: str, **cluster: Any) -> None:
     """Before lws-sched is removed: lift the gates of pods that wait, take the taints off held nodes.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from lws_sched import __version__
-from lws_sched.cli.commands import COMMANDS
+from lws_sched.cli.commands import COMMANDS, output_option
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -36,14 +36,22 @@ def extender(flags: tuple[str, ...]) -> None:
     run.extender.main(flags, prog_name="lws-sched extender")
 
 
-@main.command()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object and nothing else.")
+@main.command(short_help="The trap, twice: by pod affinity, and whole.")
+@click.option("--json", "as_json", is_flag=True, help="The same as -o json.")
 @click.option("--seed", default=1, help="Which of many equal worlds to simulate.")
-def demo(as_json: bool, seed: int) -> None:
-    """Place 24 groups of 12 hosts twice on a simulated cluster: by pod affinity, and whole."""
+@output_option
+def demo(as_json: bool, seed: int, output: str) -> None:
+    """Place 24 groups of 12 hosts twice on a simulated cluster: by pod affinity, and whole.
+
+    It needs no cluster and takes a few seconds.
+
+    \b
+    lws-sched demo
+    lws-sched demo -o json | jq .ours
+    """
     from lws_sched.cli.demo import run
 
-    run(as_json=as_json, seed=seed)
+    run(as_json=as_json or output == "json", seed=seed)
 
 
 for command in COMMANDS:
