@@ -63,8 +63,8 @@ def _table(answers: Sequence[Answer]) -> None:
     for answer in answers:
         if answer.reason:
             causes.setdefault((answer.reason, answer.fix), []).append(answer.name)
-    for (reason, fix), groups in causes.items():
-        print_lines("", f"{listed(groups)}: {reason}.", *([f"  fix: {fix}"] if fix else []))
+    for (reason, fix), named in causes.items():
+        print_lines("", f"{listed(named)}: {reason}.", *([f"  fix: {fix}"] if fix else []))
     placed = sum(answer.feasible for answer in answers)
     say(f"{placed} of {len(answers)} groups {'has' if len(answers) == 1 else 'have'} a place")
 

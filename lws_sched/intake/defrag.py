@@ -48,7 +48,7 @@ def plan_moves(
 ) -> tuple[Plan, ...]:
     """One plan after the other for each group of the sets; each counts on the steps of those before it. `only_ours`
     leaves everybody where they are but the groups that we place."""
-    answers = {answer.key: answer for answer in what_if(cluster, sets, shapes)}
+    answers = {answer.key: answer for answer in what_if(cluster, sets, shapes, evict=False)}
     fleet = cluster.fleet(without=frozenset(key for key, answer in answers.items() if not answer.standing))
     snapshot = fleet.snapshot()
     groups = groups_wanted(sets, shapes)

@@ -2,7 +2,7 @@
 
 Groups that stand already are told where they are and not planned again. Of a group that stands in part, the members
 that are bound stay where they are. All others are planned together, beside what is on the cluster, exactly as the
-extender would.
+extender would; whoever has no place then gets one where groups or pods of lower priority would be evicted for it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from lws_sched.api.meta import key_of
 from lws_sched.api.placement import HOLDING
 from lws_sched.intake import wanted
 from lws_sched.intake.cluster import Cluster, Member
+from lws_sched.intake.room_made import make_room
 from lws_sched.intake.shapes import dry_runs, member_shapes, spec_of
 from lws_sched.intake.wanted import MemberShapes, WantedGroup
 from lws_sched.placement import Budget, Decision, GroupRequest, Placed, Refused, Snapshot, plan
+from lws_sched.placement.node import natural_key
 from lws_sched.placement.topology import HOSTNAME, key_or_name
 
 SOLVER_BUDGET = Budget(deterministic_time=0.1)
@@ -62,9 +64,12 @@ def what_if(
     shapes: Mapping[str, MemberShapes],
     budget: Budget = SOLVER_BUDGET,
     now: float | None = None,
+    *,
+    evict: bool = True,
 ) -> tuple[Answer, ...]:
     """An answer for each group of the sets, in their order. `shapes` are by the sets' keys; `now` is the time in
-    seconds, for refusals of nodes that run out, None where only the cluster's objects are known."""
+    seconds, for refusals of nodes that run out, None where only the cluster's objects are known. With `evict` false
+    nobody is evicted."""
     groups = groups_wanted(sets, shapes)
     refused = {key_of(lws): sentence for lws in sets if (sentence := wanted.unsupported(lws))}
     snapshot = cluster.fleet().snapshot()
@@ -79,10 +84,39 @@ def what_if(
             fresh.append(group)
     own = frozenset(group.key for group in fresh if group.key in cluster.members or group.key in cluster.record_of)
     base = cluster.fleet(without=own).snapshot() if own else snapshot
-    for decision in plan(base, [_request(cluster, group, now) for group in fresh], budget) if fresh else ():
+    requests = {group.key: _request(cluster, group, now) for group in fresh}
+    decisions = plan(base, list(requests.values()), budget) if fresh else ()
+    for decision in decisions:
         members = cluster.members.get(decision.key, ())
         answers[decision.key] = answer_of(groups[decision.key], _kept(decision, members))
+    if evict:
+        answers |= _evicting(cluster, base, groups, requests, decisions, budget)
     return tuple(answers[key] for key in groups)
+
+
+def _evicting(
+    cluster: Cluster,
+    base: Snapshot,
+    groups: Mapping[str, WantedGroup],
+    requests: Mapping[str, GroupRequest],
+    decisions: Sequence[Decision],
+    budget: Budget,
+) -> dict[str, Answer]:
+    """Answers for groups that have no place as things are, and for whom others would have to leave theirs."""
+    blocked = [
+        requests[each.key]
+        for each in decisions
+        if isinstance(each, Refused) and each.proof == "infeasible" and groups[each.key].shapes.preempts
+    ]
+    # Members of a group that stands in part are bound: only such as are missing could be placed, and not this way.
+    blocked = [each for each in blocked if each.key not in cluster.members]
+    placed = [(requests[each.key], each.slots) for each in decisions if isinstance(each, Placed)]
+    blocked.sort(key=lambda each: (-each.priority, natural_key(each.key)))
+    found = make_room(cluster, base.with_groups(placed), blocked, budget) if blocked else {}
+    return {
+        key: replace(answer_of(groups[key], eviction.placed), reason=eviction.reason, proof=eviction.proof)
+        for key, eviction in found.items()
+    }
 
 
 def groups_wanted(sets: Sequence[LeaderWorkerSet], shapes: Mapping[str, MemberShapes]) -> dict[str, WantedGroup]:

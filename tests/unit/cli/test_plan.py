@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.unit.cli.commands import (
     RACK,
     Files,
+    LeaderWorkerSet,
     lws,
     member,
     plan,
@@ -221,3 +222,33 @@ def test_a_level_by_hand_that_no_node_carries_is_bad_input(files: Files) -> None
     arguments = ("plan", "-f", files.sets(lws("a")), "--cluster", files.cluster(racks(1, 1)), "--levels")
     assert "no node carries the label example.com/x" in run(*arguments, "example.com/x").err
     assert "names a label twice" in run(*arguments, f"{RACK},{RACK}").err
+
+
+def of_priority(manifest: LeaderWorkerSet, name: str) -> LeaderWorkerSet:
+    manifest.body["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]["priorityClassName"] = name
+    return manifest
+
+
+def test_a_group_that_would_evict_others_is_told_whom(files: Files) -> None:
+    """And one that has the same priority, or may not preempt, is not."""
+    batch = [member("batch-0", index, f"rack-00-host-0{index}") for index in range(4)]
+    cluster = files.cluster(racks(1, 4), batch, priority_class("urgent", 1000))
+    urgent = plan(files, cluster, of_priority(lws("serve", size=2).required(), "urgent"))
+    assert (urgent.code, urgent.groups["serve-0"]["feasible"]) == (0, True)
+    assert urgent.groups["serve-0"]["reason"] == (
+        "evicting default/batch-0 (4 pods of priority 0 at most) makes room in rack-00"
+    )
+    assert plan(files, cluster, lws("serve", size=2).required()).code == 3
+    never = {**priority_class("patient", 1000), "preemptionPolicy": "Never"}
+    patient = of_priority(lws("serve", size=2).required(), "patient")
+    patient.body["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]["preemptionPolicy"] = "Never"
+    assert plan(files, files.cluster(racks(1, 4), batch, never), patient).code == 3
+
+
+def test_who_is_evicted_for_one_group_is_gone_for_the_next(files: Files) -> None:
+    batch = [member(f"batch-{rack}", index, f"rack-0{rack}-host-0{index}") for rack in (0, 1) for index in range(2)]
+    cluster = files.cluster(racks(2, 2), batch, priority_class("urgent", 1000))
+    both = plan(files, cluster, of_priority(lws("serve", replicas=2, size=2).required(), "urgent"))
+    assert {group["domain"]["value"] for group in both.groups.values()} == {"rack-00", "rack-01"}
+    three = plan(files, cluster, of_priority(lws("serve", replicas=3, size=2).required(), "urgent"))
+    assert [group["feasible"] for group in three.groups.values()] == [True, True, False]
