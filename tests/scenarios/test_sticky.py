@@ -150,6 +150,7 @@ def test_a_group_that_is_told_to_leave_nodes_stands_elsewhere_once_it_was_taken_
     cluster.has_racks(2, hosts=4)
     cluster.apply(lws("guest", size=3).required())
     cluster.eventually(all_groups_complete("guest"))
+    cluster.eventually(records_are("Bound", ["guest-0"]))
     uids, [rack] = cluster.uids("guest"), cluster.racks_of("guest")["guest-0"]
     nodes = cluster.racks()[rack]
     cluster.merge(PODS, "guest-0", {"metadata": {"annotations": {"lws-sched.io/leave-nodes": ",".join(nodes)}}})
