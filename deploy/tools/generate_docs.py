@@ -1,4 +1,4 @@
-"""Writes docs/configuration.md and docs/metrics.md from the code: `python -m deploy.tools.generate_docs`."""
+"""Writes the reference pages under docs/ from the code: `python -m deploy.tools.generate_docs`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from deploy.tools import reference
 from lws_sched.cli.config import (
     API_VERSIONS,
     FLAGS,
@@ -126,9 +127,20 @@ def _names(found: list[Family], buckets: tuple[float, ...]) -> str:
     return ", ".join(f"`{each.name}`" for each in found if each.kind == HISTOGRAM and each.buckets == buckets)
 
 
+def pages() -> dict[str, str]:
+    """By their files' names."""
+    return {
+        "configuration.md": configuration(),
+        "metrics.md": metrics(),
+        "annotations.md": MARK + reference.annotations(),
+        "kinds.md": MARK + reference.kinds(),
+        "commands.md": MARK + reference.commands(),
+    }
+
+
 def main() -> None:
-    (DOCS / "configuration.md").write_text(configuration())
-    (DOCS / "metrics.md").write_text(metrics())
+    for name, text in pages().items():
+        (DOCS / name).write_text(text)
 
 
 if __name__ == "__main__":
