@@ -6,7 +6,7 @@ NODES ?= 1000
 HOSTS_PER_RACK ?= 16
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test controlplane unit plane check cluster drills drills-short drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind clean
+.PHONY: demo test controlplane unit fuzz plane check cluster drills drills-short drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/lws-sched demo
@@ -20,6 +20,11 @@ controlplane: $(VENV)/.dev
 # Without a cluster: pure code, and the whole system on the simulated one.
 unit: $(VENV)/.dev
 	@$(BIN)/pytest -m "not plane and not drill" --numprocesses 2 --dist worksteal --quiet
+
+# What reads from a network or a file, fed with noise: each test that does so tries FUZZ_EXAMPLES times.
+fuzz: $(VENV)/.dev
+	@FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),2000) $(BIN)/pytest tests/unit/service/test_fuzz.py \
+	  tests/unit/extender/test_listener_limits.py tests/unit/admission/test_noise.py --numprocesses 2 --quiet
 
 # Three hundred seeded schedules of random faults on the simulated cluster.
 drills-short: $(VENV)/.dev

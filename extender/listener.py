@@ -6,7 +6,8 @@ up; `bind` is answered through a callback from whichever thread finished the com
 
 Two calls per pod come through here, so the path is short: a parser in C, typed decoding, one write per answer. The
 server speaks what kube-scheduler speaks (POST with a length, kept-alive connections, one call at a time on each) and
-closes any connection that does otherwise.
+closes any connection that does otherwise: one that sends a second call before the first is answered, or a call that is
+too large or takes longer than `READ_SECONDS` to arrive, or that says nothing for `IDLE_SECONDS`.
 
 Whoever may call `bind` may have members bound, so callers are only let in from this host, or with a client certificate:
 given a TLS policy, nobody is answered before `use` has said which certificates those are.
@@ -42,7 +43,13 @@ log = logging.getLogger(__name__)
 MAX_BODY_BYTES = 16 * 2**20
 """A filter call for 5,000 nodes is about 300 kB."""
 BACKLOG = 4096
+MAX_HEAD_BYTES = 64 * 2**10
+MAX_CONNECTIONS = 16_384
+"""Each held call is one."""
 HANDSHAKE_SECONDS = 10.0
+READ_SECONDS = 10.0
+IDLE_SECONDS = 120.0
+"""kube-scheduler gives an idle connection up after 90 s; whoever closes first may meet a call on its way."""
 _FILTER_ARGS = msgspec.json.Decoder(ExtenderArgs)
 _BINDING_ARGS = msgspec.json.Decoder(BindingArgs)
 _PREEMPTION_ARGS = msgspec.json.Decoder(PreemptionArgs)
@@ -70,6 +77,7 @@ class Listener:
         self._host, self._port, self._tls = host, port, tls
         self._socket: socket.socket | None = None
         self._server: asyncio.Server | None = None
+        self._open_connections: set[_Connection] = set()
         self._loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="verbs", daemon=True)
         self._ready = threading.Event()
@@ -124,7 +132,7 @@ class Listener:
         assert self._socket is not None
         before = self._server
         self._server = await self._loop.create_server(
-            lambda: _Connection(self._verbs, self._loop),
+            lambda: _Connection(self._verbs, self._loop, self._open_connections),
             sock=self._socket.dup(),
             backlog=BACKLOG,
             ssl=context,
@@ -137,40 +145,77 @@ class Listener:
 class _Connection(asyncio.Protocol):
     """One connection of kube-scheduler. httptools calls the `on_...` methods."""
 
-    def __init__(self, verbs: Verbs, loop: asyncio.AbstractEventLoop) -> None:
-        self._verbs, self._loop = verbs, loop
+    def __init__(self, verbs: Verbs, loop: asyncio.AbstractEventLoop, others: set[_Connection]) -> None:
+        self._verbs, self._loop, self._others = verbs, loop, others
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._path = b""
         self._body: list[bytes] = []
-        self._size = 0
+        self._arrived = 0
+        """Bytes of the call that is arriving; 0 between calls."""
+        self._is_held = False
+        """A call has arrived and is not answered yet."""
+        self._deadline = 0.0
+        """When the connection is closed unless something happens, by the loop's clock."""
+        self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
+        self._others.add(self)
+        if len(self._others) > MAX_CONNECTIONS:
+            log.warning("a connection is refused: %d are open", MAX_CONNECTIONS)
+            self._close()
+            return
+        self._deadline = self._loop.time() + IDLE_SECONDS
+        self._look()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._transport = None
+        self._others.discard(self)
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look(self) -> None:
+        """Close the connection where it is time. One timer that is rarely set costs a call nothing."""
+        left = READ_SECONDS if self._is_held else self._deadline - self._loop.time()
+        if left <= 0:
+            self._close()
+            return
+        self._timer = self._loop.call_later(min(left, READ_SECONDS), self._look)
 
     def data_received(self, data: bytes) -> None:
+        if self._is_held:
+            log.warning("a caller does not wait for its answer")
+            self._close()
+            return
+        if not self._arrived:
+            self._deadline = self._loop.time() + READ_SECONDS
+        self._arrived += len(data)
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError as error:
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             log.warning("a caller does not speak HTTP: %s", error)
             self._close()
+        if self._arrived > MAX_HEAD_BYTES + MAX_BODY_BYTES:
+            self._answer("413 Content Too Large", b"")
+            self._body = []
+            self._close()
+
+    def on_message_begin(self) -> None:
+        if self._is_held:
+            raise ConnectionError("a second call came before the first was answered")
+        self._path, self._body = b"", []
 
     def on_url(self, url: bytes) -> None:
-        self._path, self._body, self._size = url, [], 0
+        self._path += url[:MAX_HEAD_BYTES]
 
     def on_body(self, body: bytes) -> None:
-        self._size += len(body)
-        if self._size <= MAX_BODY_BYTES:
-            self._body.append(body)
+        self._body.append(body)
 
     def on_message_complete(self) -> None:
         body = b"".join(self._body)
-        if self._size > MAX_BODY_BYTES:
-            self._answer("413 Content Too Large", b"")
-        elif self._path == b"/filter":
+        self._body, self._is_held = [], True
+        if self._path == b"/filter":
             self._answer("200 OK", _ENCODER.encode(self._filter(body)))
         elif self._path == b"/bind":
             self._bind(body)
@@ -182,7 +227,7 @@ class _Connection(asyncio.Protocol):
     def _filter(self, body: bytes) -> FilterResult:
         try:
             args = _FILTER_ARGS.decode(body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             return FilterResult(error=f"lws-sched: malformed filter call: {error}")
         try:
             return self._verbs.filter(args)
@@ -193,7 +238,7 @@ class _Connection(asyncio.Protocol):
     def _bind(self, body: bytes) -> None:
         try:
             args = _BINDING_ARGS.decode(body)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             self._answer_bind(BindingResult(error=f"lws-sched: malformed bind call: {error}"))
             return
         self._verbs.bind(args, self._responder(), lambda: self._transport is not None)
@@ -225,6 +270,8 @@ class _Connection(asyncio.Protocol):
             return
         head = f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         self._transport.write(head.encode() + body)
+        self._is_held, self._arrived = False, 0
+        self._deadline = self._loop.time() + IDLE_SECONDS
         if not self._parser.should_keep_alive():
             self._close()
 

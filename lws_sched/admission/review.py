@@ -21,6 +21,9 @@ from typing import Any
 import msgspec
 
 from lws_sched.admission.hook import Hook, JsonObject, Request, Verdict
+from lws_sched.api.core import PodTemplate
+from lws_sched.api.lws import LeaderWorkerSet
+from lws_sched.api.meta import Meta
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +54,10 @@ class _Review(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     request: _ReviewRequest
 
 
+class _WithMetadata(msgspec.Struct, frozen=True):
+    metadata: Meta
+
+
 _DECODER = msgspec.json.Decoder(_Review)
 _ENCODER = msgspec.json.Encoder()
 
@@ -59,7 +66,7 @@ def answer(hook: Hook, body: bytes) -> Answer:
     """Decide one review. Never raises."""
     try:
         request = _DECODER.decode(body).request
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return Answer(400, f"{hook.name}: the body is not an AdmissionReview: {error}".encode(), TEXT)
     return Answer(200, _encode(request.uid, _decide(hook, request)))
 
@@ -74,26 +81,45 @@ def _decide(hook: Hook, request: _ReviewRequest) -> dict[str, Any]:
             Request(
                 operation=request.operation,
                 namespace=request.namespace,
-                object=_without_nulls(request.object),
-                old_object=None if request.old_object is None else _without_nulls(request.old_object),
+                object=_readable(request.object),
+                old_object=None if request.old_object is None else _readable(request.old_object),
                 dry_run=bool(request.dry_run),
             )
         )
     except msgspec.ValidationError as error:
         return _refusal(400, "BadRequest", f"{what} cannot be read: {error}")
     except Exception as error:
+        # The API server keeps objects to their schemas. Others who call this port may not.
+        if misshapen := _misshapen(hook, request.object) or _misshapen(hook, request.old_object):
+            return _refusal(400, "BadRequest", f"{what} cannot be read: {misshapen}")
         log.exception("hook failed hook=%s object=%s", hook.name, what)
         message = f"the webhook {hook.name} failed on {what} ({type(error).__name__}): see its log, then try again"
         return _refusal(500, "InternalError", message)
     return _response(verdict)
 
 
-def _without_nulls(obj: JsonObject) -> JsonObject:
-    """Older API servers send `creationTimestamp: null` in the metadata of an object that has none yet."""
+def _readable(obj: JsonObject) -> JsonObject:
+    """The object with metadata that hooks can rely on. Older API servers send `creationTimestamp: null` for an object
+    that has none yet. Raises msgspec.ValidationError."""
     metadata = obj.get("metadata")
-    if not isinstance(metadata, dict) or None not in metadata.values():
-        return obj
-    return {**obj, "metadata": {field: value for field, value in metadata.items() if value is not None}}
+    if metadata is None:
+        return {**obj, "metadata": {}}
+    if isinstance(metadata, dict) and None in metadata.values():
+        metadata = {field: value for field, value in metadata.items() if value is not None}
+    msgspec.convert({"metadata": metadata}, _WithMetadata)
+    return {**obj, "metadata": metadata}
+
+
+def _misshapen(hook: Hook, obj: JsonObject | None) -> str:
+    """In what the object is not of its kind; "" where it is, as far as anything here reads it."""
+    try:
+        read = None if obj is None else msgspec.convert(obj, hook.kind.type)
+        if isinstance(read, LeaderWorkerSet):
+            template = read.spec.leader_worker_template
+            msgspec.convert([template.actual_leader_template, template.worker_template], list[PodTemplate])
+    except msgspec.ValidationError as error:
+        return str(error)
+    return ""
 
 
 def _response(verdict: Verdict) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 Guarantees, each of them a setting or a subclass below:
 
-* A connection that says nothing costs one thread for `READ_SECONDS`, never the accept loop: the TLS handshake runs on
-  the worker thread, not where cheroot would run it.
+* A connection that says nothing, or says it slowly, costs one thread for `READ_SECONDS`, never the accept loop: the TLS
+  handshake runs on the worker thread, not where cheroot would run it, and a request has to arrive in that time as a
+  whole, not only its next byte.
+* A request has `MAX_HEAD_BYTES` of headers and `MAX_BODY_BYTES` of body at most.
 * A request may wait without holding up others: there are `threads` of them.
 * An idle connection is kept longer than the API server keeps it. A server that closes first can meet a request on its
   way, and a POST is not sent twice: a pod's creation would fail.
@@ -14,9 +16,11 @@ Guarantees, each of them a setting or a subclass below:
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -40,6 +44,7 @@ MAX_CONNECTIONS = 1024
 BACKLOG = 256
 MAX_BODY_BYTES = 4 * 2**20
 """A review holds up to two objects, and etcd refuses objects beyond 1.5 MiB."""
+MAX_HEAD_BYTES = 64 * 2**10
 STOP_SECONDS = 5
 
 
@@ -120,6 +125,7 @@ class _Server(wsgi.Server):
 
     keep_alive_conn_limit = MAX_CONNECTIONS
     max_request_body_size = MAX_BODY_BYTES
+    max_request_header_size = MAX_HEAD_BYTES
 
     def __init__(self, app: Flask, host: str, port: int, threads: int, tls: ssl.SSLContext | None) -> None:
         super().__init__(
@@ -161,7 +167,41 @@ class _Tls(Adapter):
 
 
 def _makefile(sock: Any, mode: str = "r", bufsize: int = -1) -> Any:
-    return StreamReader(sock, mode, bufsize) if "r" in mode else _CorkedWriter(sock, mode, bufsize)
+    return _PunctualReader(sock, mode, bufsize) if "r" in mode else _CorkedWriter(sock, mode, bufsize)
+
+
+class _Punctual(socket.SocketIO):
+    """Reads until a deadline, by the monotonic clock."""
+
+    deadline = 0.0
+
+    def __init__(self, sock: Any, mode: Any) -> None:
+        super().__init__(sock, mode)
+        self._of = sock
+
+    def readinto(self, b: Any) -> int | None:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._of.settimeout(left)
+        try:
+            return super().readinto(b)
+        finally:
+            self._of.settimeout(READ_SECONDS)
+
+
+class _PunctualReader(StreamReader):
+    """cheroot's reader over `_Punctual`."""
+
+    def __init__(self, sock: Any, mode: str, bufsize: int) -> None:
+        self._punctual = _Punctual(sock, mode)
+        # What StreamReader would do with a reader of its own.
+        super(StreamReader, self).__init__(self._punctual, bufsize)
+        self.bytes_read = 0
+
+    def expect(self, seconds: float) -> None:
+        """All that is read from now on has to come within so many seconds."""
+        self._punctual.deadline = time.monotonic() + seconds
 
 
 class _Connection(HTTPConnection):
@@ -182,6 +222,7 @@ class _Connection(HTTPConnection):
                 log.info("TLS handshake failed client=%s error=%s", self.remote_addr, error)
                 return False
             self._is_secured = True
+        self.rfile.expect(READ_SECONDS)
         return bool(super().communicate())  # type: ignore[no-untyped-call]
 
 

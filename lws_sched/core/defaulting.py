@@ -31,7 +31,9 @@ def defaulted(lws: JsonObject) -> JsonObject:
 
 
 def _restart_policy(policy: Any) -> Any:
-    """`Default` is the deprecated spelling of `None`."""
+    """`Default` is the deprecated spelling of `None`. What is no text is left to the schema."""
+    if policy is not None and not isinstance(policy, str):
+        return policy
     return {"": RECREATE_ON_POD_RESTART, "Default": RESTART_NONE}.get(policy or "", policy)
 
 

@@ -54,10 +54,10 @@ def _read(document: Document, namespace: str) -> LeaderWorkerSet:
     meta = body.get("metadata")
     meta = {"namespace": namespace, **meta} if isinstance(meta, dict) else {"namespace": namespace}
     lws = decode(LEADER_WORKER_SET, Document(defaulted({**body, "metadata": meta}), document.source))
+    _check_templates(lws, document)
     errors = validation.created(lws)
     if errors:
         raise BadInput(f"{document.where}: {validation.message(errors)}")
-    _check_templates(lws, document)
     return lws
 
 
@@ -71,7 +71,7 @@ def _check_templates(lws: LeaderWorkerSet, document: Document) -> None:
         if not isinstance(spec, dict) or not spec.get("containers"):
             raise BadInput(f"{document.where} has no {path}.spec.containers: a pod has at least one container")
         try:
-            pod_requests(msgspec.convert({"spec": spec}, PodTemplate).spec)
+            pod_requests(msgspec.convert(pods, PodTemplate).spec)
         except msgspec.ValidationError as error:
             raise BadInput(f"{document.where}: {path}: {_lower(str(error))}") from error
         except InvalidQuantity as error:

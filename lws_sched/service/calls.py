@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,6 +29,7 @@ WATCH_SECONDS = 1800.0
 """How long a watch without an end of its own goes on: then its caller is judged anew."""
 CUT_SECONDS = 10.0
 """How long a watcher that is too slow is given to hear that."""
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 _STATUS = {
     HTTPStatus.UNAUTHORIZED: "UNAUTHENTICATED",
@@ -62,6 +64,7 @@ class Calls:
     def plan(self, body: bytes, call: Call) -> bytes:
         self._known(call)
         request: pb.PlanRequest = _parsed(pb.PlanRequest, body)
+        _check_name("namespace", request.namespace or "default")
         question = frames.Plan(request.manifests, request.namespace, request.cluster, self.runtime.clock.now())
 
         def admit(sets: tuple[Template, ...]) -> Admitted:
@@ -74,6 +77,7 @@ class Calls:
     def defragment(self, body: bytes, call: Call) -> bytes:
         self._may(call, on_resource("list", GROUP_PLACEMENT, role=ROLE))
         request: pb.DefragmentRequest = _parsed(pb.DefragmentRequest, body)
+        _check_name("namespace", request.namespace or "default")
         now = self.runtime.clock.now()
         question = frames.Plan(request.manifests, request.namespace, request.cluster, now, moves=True)
         return self.desk.ask(question, lambda sets: self._admitted(sets, call), call)
@@ -81,8 +85,8 @@ class Calls:
     def explain(self, body: bytes, call: Call) -> bytes:
         self._known(call)
         request: pb.ExplainRequest = _parsed(pb.ExplainRequest, body)
-        if not request.name:
-            raise Refusal("INVALID_ARGUMENT", "name is empty: give a LeaderWorkerSet, a group or a pod")
+        _check_name("namespace", request.namespace or "default")
+        _check_name("name", request.name)
         self._may(call, on_resource("get", GROUP_PLACEMENT, request.namespace, ROLE))
         question = frames.Explain(request.namespace, request.name, self.runtime.clock.now())
         # The sets exist: what admission makes of their pods is no news to anybody.
@@ -91,6 +95,8 @@ class Calls:
     def watch(self, body: bytes, call: Call) -> Iterator[pb.PlacementEvent]:
         self._known(call)
         request: pb.WatchPlacementsRequest = _parsed(pb.WatchPlacementsRequest, body)
+        _check_name("namespace", request.namespace or "default")
+        _check_name("leader_worker_set", request.leader_worker_set or "any")
         self._may(call, on_resource("watch", GROUP_PLACEMENT, request.namespace, ROLE))
         namespace, name = request.namespace, request.leader_worker_set
 
@@ -152,6 +158,11 @@ class Calls:
                 raise Refusal("UNAVAILABLE", f"the API server could not be asked about the pods: {error}") from None
             specs.append(msgspec.msgpack.encode(spec))
         return tuple(specs), ""
+
+
+def _check_name(field: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise Refusal("INVALID_ARGUMENT", f"{field} is no name of an object: give one as kubectl prints it")
 
 
 def _without_pods(template: Template) -> Template:

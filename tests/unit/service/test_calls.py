@@ -40,9 +40,13 @@ def served() -> Iterator[Served]:
         yield served
 
 
+def placements(served: Served) -> dict[str, str]:
+    """States by group."""
+    return {each.metadata.name: each.status.state for each in served.world.cluster.list(GROUP_PLACEMENT, "team")}
+
+
 def is_bound(served: Served, group: str) -> bool:
-    records = served.world.cluster.list(GROUP_PLACEMENT, "team")
-    return any(each.metadata.name == group and each.status.state == BOUND for each in records)
+    return placements(served).get(group) == BOUND
 
 
 def body(manifest: LeaderWorkerSet, namespace: str = "team") -> dict[str, Any]:
@@ -178,7 +182,7 @@ def test_the_fewest_moves_make_room(served: Served) -> None:
 def test_a_watch_lists_what_there_is_and_then_tells_changes(served: Served) -> None:
     with served.channel() as channel:
         stream = PlacementStub(channel).WatchPlacements(
-            pb.WatchPlacementsRequest(namespace="team"), timeout=30, metadata=[("authorization", f"Bearer {VIEWER}")]
+            pb.WatchPlacementsRequest(namespace="team"), timeout=60, metadata=[("authorization", f"Bearer {VIEWER}")]
         )
         listed = [next(stream) for _ in range(3)]
         assert [(event.type, event.placement.name) for event in listed] == [
@@ -199,6 +203,7 @@ def test_a_watch_lists_what_there_is_and_then_tells_changes(served: Served) -> N
         assert states[0] == "Reserved"
 
         served.world.cluster.delete(LEADER_WORKER_SET, "team", "fresh")
+        served.world.run(until=lambda: "fresh-0" not in placements(served))
         served.world.settle()
         while next(fresh).type != pb.PlacementEvent.GONE:
             pass
@@ -209,7 +214,7 @@ def test_a_watch_of_one_set_tells_of_no_other(served: Served) -> None:
     request = pb.WatchPlacementsRequest(namespace="team", leader_worker_set="wide")
     with served.channel() as channel:
         stream = PlacementStub(channel).WatchPlacements(
-            request, timeout=30, metadata=[("authorization", f"Bearer {ADMIN}")]
+            request, timeout=60, metadata=[("authorization", f"Bearer {ADMIN}")]
         )
         assert [next(stream).placement.name for _ in range(2)] == ["wide-0", ""]
         stream.cancel()
