@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.controlplane.start import start_plane
-from tests.drills.real import DrillSystem, RealCluster, SecondSchedulerSystem
+from tests.drills.real import DrillSystem, RealCluster, SecondSchedulerSystem, WithoutController
 from tests.drills.sabotage import Breakable
 from tests.scenarios.sim_cluster import SimCluster
 
@@ -36,8 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         is_ours = item.path.parent == Path(__file__).parent
         if is_ours and item.get_closest_marker("plane") and not any(name in item.nodeid for name in SHORT):
             item.add_marker(pytest.mark.long)
-    # Each of the two systems is started once.
-    items.sort(key=lambda item: f"[{SECOND}" in item.nodeid)
+    # Each of the three systems is started once.
+    items.sort(key=lambda item: ("uncontrolled" in getattr(item, "fixturenames", ()), f"[{SECOND}" in item.nodeid))
 
 
 class SimDrill(SimCluster, Breakable):
@@ -83,19 +83,34 @@ def systems(request: pytest.FixtureRequest) -> Iterator[Systems]:
 def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Breakable]:
     """An empty cluster. Whatever the drill did, the invariants have held."""
     if request.param.startswith("sim"):
-        simulated = SimDrill(seed=1, second_scheduler=request.param == "sim-second")
-        yield simulated
-        simulated.close()
-        simulated.invariants_hold()
-        return
-    systems: Systems = request.getfixturevalue("systems")
-    real = RealCluster(
-        systems.of(SecondSchedulerSystem if request.param == SECOND else DrillSystem), next(_numbers), tmp_path
-    )
-    real.open()
+        yield from _simulated(SimDrill(seed=1, second_scheduler=request.param == "sim-second"))
+    else:
+        systems: Systems = request.getfixturevalue("systems")
+        yield from _real(systems.of(SecondSchedulerSystem if request.param == SECOND else DrillSystem), tmp_path)
+
+
+@pytest.fixture(params=["sim", pytest.param("plane", marks=pytest.mark.plane)])
+def uncontrolled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Breakable]:
+    """A cluster with the extender alone: somebody else carries LeaderWorkerSets out."""
+    if request.param == "sim":
+        yield from _simulated(SimDrill(seed=1, has_controller=False))
+    else:
+        systems: Systems = request.getfixturevalue("systems")
+        yield from _real(systems.of(WithoutController), tmp_path)
+
+
+def _simulated(cluster: SimDrill) -> Iterator[Breakable]:
+    yield cluster
+    cluster.close()
+    cluster.invariants_hold()
+
+
+def _real(system: DrillSystem, folder: Path) -> Iterator[Breakable]:
+    cluster = RealCluster(system, next(_numbers), folder)
+    cluster.open()
     try:
-        yield real
+        yield cluster
     finally:
-        real.mend()
-        real.close()
-    real.invariants_hold()
+        cluster.mend()
+        cluster.close()
+    cluster.invariants_hold()

@@ -20,12 +20,12 @@ from tests.drills.real import DrillSystem, RealCluster, SecondSchedulerSystem
 from tests.drills.result import RECOVERY_SECONDS, Result
 from tests.drills.sabotage import Act, Saboteur
 
-ACTS = 6
+ACTS = 12
 QUIET_SECONDS = 4.0
 """How long nothing may be wrong for a cluster to be at rest."""
 LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = RECOVERY_SECONDS + 10.0
-PAUSES = (0.1, 0.5, 2.0, 4.0)
+PAUSES = (0.1, 0.5, 1.0, 4.0)
 REPLAY = ".venv/bin/python -m tests.drills --replay-real"
 SYSTEMS: tuple[type[DrillSystem], ...] = (DrillSystem, SecondSchedulerSystem)
 

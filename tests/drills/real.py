@@ -46,6 +46,7 @@ class DrillSystem(LwsSched):
     """Whether every scheduler of the cluster asks the extender."""
     scheduler = "scheduler"
     """The component that holds our profile."""
+    has_controller = True
 
     def __init__(self, plane: ControlPlane) -> None:
         super().__init__(plane)
@@ -152,6 +153,15 @@ class SecondSchedulerSystem(DrillSystem):
         return ("--config", str(path))
 
 
+class WithoutController(DrillSystem):
+    """The extender alone: somebody else's controller makes the pods."""
+
+    has_controller = False
+
+    def install(self, *, controller: bool = False) -> None:
+        super().install(controller=controller)
+
+
 class RealCluster(PlaneCluster, Breakable):
     """One drill's namespace on a `DrillSystem`."""
 
@@ -221,7 +231,7 @@ class RealCluster(PlaneCluster, Breakable):
         """End what a drill may have left broken, and have the first extender lead again."""
         self.thaw(EXTENDER)
         self.let_bindings_pass()
-        for component in (CONTROLLER, SCHEDULER):
+        for component in (CONTROLLER, SCHEDULER) if self._system.has_controller else (SCHEDULER,):
             self.start(component)
         self._system.have_the_first_lead()
         self.faults.append(self.now())

@@ -112,11 +112,11 @@ class Saboteur:
         return (*users, *pods, *nodes, *processes)
 
     def begin(self) -> None:
-        """Racks, one to three sets, and perhaps a few rivals."""
+        """Racks, sets, and perhaps a few rivals."""
         self._high = self._cluster.has_priority_class(100)
         self._cluster.has_racks(self._racks.count, hosts=self._racks.hosts)
         self._tell(f"there are {self._racks.count} racks of {self._racks.hosts} hosts")
-        for _ in range(self.rng.randint(1, 3)):
+        for _ in range(self.rng.randint(*self._racks.sets)):
             self._tell(self._attempt(self.apply_a_set))
         if self.rng.random() < 0.3:
             self._tell(self._attempt(self.create_rivals))
@@ -155,10 +155,9 @@ class Saboteur:
     # --- users -------------------------------------------------------------------------------------------------------
 
     def apply_a_set(self) -> str:
-        if len(self._cluster.all(SETS)) >= 4:
+        if len(self._cluster.all(SETS)) > self._racks.sets[1]:
             return ""
-        racks, name = self._racks, f"set{self._number()}"
-        manifest = workload.draw_set(self.rng, name, racks.hosts, self._high, racks.groups)
+        manifest = workload.draw_set(self.rng, f"set{self._number()}", self._racks, self._high)
         self._cluster.apply(manifest)
         spec = manifest.body["spec"]
         template = spec["leaderWorkerTemplate"]
@@ -170,7 +169,7 @@ class Saboteur:
         found = self._pick(self._cluster.all(SETS))
         if found is None:
             return ""
-        replicas = self.rng.randint(0, self._racks.groups + 1)
+        replicas = self.rng.randint(0, self._racks.groups[1] + 1)
         self._cluster.scale(found["metadata"]["name"], replicas)
         return f"{found['metadata']['name']} is scaled to {replicas}"
 

@@ -19,8 +19,10 @@ LARGE_CPU = "60"
 class Racks:
     count: int
     hosts: int
-    groups: int = 3
-    """How many groups a set of the drill has at most."""
+    groups: tuple[int, int] = (1, 3)
+    """How many groups a set of the drill has."""
+    sets: tuple[int, int] = (1, 3)
+    """How many sets there are at first."""
 
 
 def draw_racks(rng: Random) -> Racks:
@@ -29,14 +31,14 @@ def draw_racks(rng: Random) -> Racks:
 
 def draw_many_racks(rng: Random) -> Racks:
     """For drills whose time is real: as much as may go wrong at once."""
-    return Racks(rng.randint(6, 10), rng.randint(2, 5), groups=8)
+    return Racks(rng.randint(14, 20), rng.randint(2, 4), groups=(4, 10), sets=(4, 6))
 
 
-def draw_set(rng: Random, name: str, hosts: int, high: str, groups: int) -> LeaderWorkerSet:
-    """Groups that may fit racks of `hosts` hosts; a few never do. `high` is a PriorityClass, `groups` how many at
-    most."""
+def draw_set(rng: Random, name: str, racks: Racks, high: str) -> LeaderWorkerSet:
+    """Groups that may fit the racks; a few never do. `high` is a PriorityClass."""
+    hosts = racks.hosts
     size = rng.choice((1, *range(2, hosts + 1), *range(2, hosts + 1), hosts + 1))
-    manifest = lws(name, replicas=rng.randint(1, groups), size=size)
+    manifest = lws(name, replicas=rng.randint(*racks.groups), size=size)
     topology = rng.random()
     if topology < 0.4:
         manifest = manifest.exclusive()

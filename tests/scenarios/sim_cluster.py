@@ -60,9 +60,11 @@ class SimCluster(Cluster):
         seed: int,
         *,
         second_scheduler: bool = False,
+        has_controller: bool = True,
         latencies: Latencies | None = None,
     ) -> None:
-        """With `second_scheduler`, our profile has a kube-scheduler of its own, and the cluster's does not ask us."""
+        """With `second_scheduler`, our profile has a kube-scheduler of its own, and the cluster's does not ask us.
+        Without a controller, LeaderWorkerSets are somebody else's to carry out."""
         super().__init__()
         self.namespace = "scenario"
         self.world = World(seed=seed, latencies=latencies, profiles=(OUR_SCHEDULER,) if second_scheduler else PROFILES)
@@ -72,7 +74,8 @@ class SimCluster(Cluster):
         if second_scheduler:
             Scheduler(self.world.loop, self.world.server, ("default-scheduler",)).start()
         self._witness = Witness(self.world, managed_resources(), [])
-        self.world.start(CONTROLLER, lambda runtime: controller.build(runtime, controller.Options()))
+        if has_controller:
+            self.world.start(CONTROLLER, lambda runtime: controller.build(runtime, controller.Options()))
         self.world.start(EXTENDER, self._build)
         self._link = self.world.connect_extender(EXTENDER, managed_resources(), lambda app: self._witness.of(app.verbs))
         self.world.settle()

@@ -34,9 +34,24 @@ def test_what_cannot_be_placed_says_why_and_is_in_nobodys_way(
     assert_one_sentence(next(note for note in cluster.notes_on("asker") if "waits" in note))
     status = (cluster.record("asker-0") or {})["status"]
     assert re.search(reason, status["reason"])
+    cluster.eventually(says("asker-0", rf"^group asker-0 waits: .*{reason}"))
     cluster.apply(lws("other", replicas=2, size=4).exclusive())
     cluster.eventually(all_groups_complete("other"))
     assert no_pod_is_bound("asker")(cluster) == ""
+
+
+def test_a_set_with_resource_claims_is_refused_in_one_sentence_and_is_in_nobodys_way(cluster: Cluster) -> None:
+    cluster.has_racks(1, hosts=4)
+    manifest = lws("claimant", size=2)
+    template = manifest.body["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]
+    template["resourceClaims"] = [{"name": "device", "resourceClaimTemplateName": "device"}]
+    cluster.apply(manifest)
+    cluster.eventually(says("claimant", r"^claimant uses resource claims .*which lws-sched cannot place"))
+    assert_one_sentence(next(note for note in cluster.notes_on("claimant") if "resource claims" in note))
+    cluster.apply(lws("other", size=4).exclusive())
+    cluster.eventually(all_groups_complete("other"))
+    assert no_pod_is_bound("claimant")(cluster) == ""
+    assert cluster.records("claimant") == {}
 
 
 def test_nodes_without_the_label_say_so(cluster: Cluster) -> None:
