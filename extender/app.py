@@ -40,7 +40,7 @@ from lws_sched.extender.pod_hook import PATIENCE_SECONDS, Arrivals, PodHook
 from lws_sched.extender.records import RecordStore
 from lws_sched.extender.stages import is_member
 from lws_sched.extender.verbs import Verbs
-from lws_sched.intake.standing import tenant_of
+from lws_sched.intake.standing import standing_node, tenant_of
 from lws_sched.kube.port import Change, Informer, Runtime
 from lws_sched.telemetry.counts import Instrument
 
@@ -139,8 +139,16 @@ class _Wiring:
             self.planner.pod_was_vetoed()
         if not is_member(change.latest):
             self.notices.look_at_pod(change)
+            self._look_at_what_it_fills(change)
         elif (tenant := tenant_of(change.latest)) is not None:
             self._member_changed(tenant.group, change)
+
+    def _look_at_what_it_fills(self, change: Change[Pod]) -> None:
+        """A pod that did not come to us may stand where slots are held."""
+        node = standing_node(change.new)
+        if node and node != standing_node(change.old) and self.ledger.is_overfull(node):
+            for record in self.sources.records.by_index(BY_NODE, node):
+                self.planner.look_at_group(key_of(record))
 
     def daemon_set_changed(self, change: Change[DaemonSet]) -> None:
         if self.ledger.daemon_set_changed(change):

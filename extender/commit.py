@@ -150,6 +150,9 @@ class Committer:
         lost = [call.args.node for call in calls if not self.ledger.is_healthy(call.args.node, domain)]
         if lost:
             raise Refusal(f"node {lost[0]} was lost, cordoned or relabelled meanwhile")
+        full = [call.args.node for call in calls if self.ledger.is_overfull(call.args.node)]
+        if full:
+            raise Refusal(f"others have taken what it needs on node {full[0]} meanwhile")
         leader = self.pods.get(record.metadata.namespace, record.metadata.name)
         arrived = frozenset(call.args.pod_name for call in calls)
         if expected_members(record, leader, calls[0].args.pod_name) != arrived:

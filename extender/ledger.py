@@ -195,10 +195,10 @@ class Ledger:
         return domain is None or not domain.key or state.labels.get(domain.key) == domain.value
 
     def is_overfull(self, node: str) -> bool:
-        """Whether the pods and the slots of a node are more than it offers: a pod that never comes to us (it wants no
-        managed resource) has taken what a slot needs, the node has shrunk, or there is no such node any more."""
-        with self.lock:
-            return node not in self._nodes or any(amount < 0 for amount in self._left(node).values())
+        """Whether the pods and the slots of a node on which slots are held are more than it offers: a pod that never
+        came to us (it wants no managed resource, or somebody else bound it) has taken what a slot needs, the node has
+        shrunk, or there is no such node any more. Lock-free."""
+        return node not in self._nodes or any(amount < 0 for amount in self._headroom.get(node, {}).values())
 
     def try_charge(self, uid: str, node: str, requests: Resources) -> str:
         """Count a pod that is about to be bound, unless it would cut into a held slot: then the resource that lacks."""

@@ -6,8 +6,8 @@ by state of the record:
 
 - none or Waiting: ask for a place, unless the reservation was given back and no pod has come since.
 - Reserved: lift the gates of members that came before the plan. Give the slots back when no pod comes within 30 s.
-  Where a slot's node is lost, or the scheduler refuses a member on its slot, or two barriers failed, or some pods
-  never come: abort, as a pin cannot be undone.
+  Where a slot's node is lost or filled by others, or the scheduler refuses a member on its slot, or two barriers
+  failed, or some pods never come: abort, as a pin cannot be undone.
 - Committed: only forward. Bindings left undone are posted; a member lost before its stage was bound takes all with it.
 - Bound: a member that comes back gets its slot, or another one where its node is lost or refused it. When the leader
   goes, the slots are kept (Sticky) for the next one, but for those on nodes that the leader was told to leave.
@@ -205,6 +205,9 @@ def _give_up(view: View, record: GroupPlacement) -> Step | None:
     unhealthy = [node for node in open_slots if not view.is_healthy(node)]
     if unhealthy:
         return _abort(view, record, f"node {unhealthy[0]} was lost, cordoned or relabelled before the group was bound")
+    overfull = [node for node in open_slots if view.is_overfull(node)]
+    if overfull:
+        return _abort(view, record, f"others have taken what the group needs on node {overfull[0]} before it was bound")
     if record.status.failed_barriers >= MAX_FAILED_BARRIERS:
         return _abort(view, record, record.status.reason)
     refused = _refused_members(view, record)

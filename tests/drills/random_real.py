@@ -103,7 +103,7 @@ class _Drill:
             if now - restless_at > QUIET_SECONDS or now - start > PATIENCE_SECONDS:
                 break
             time.sleep(LOOK_SECONDS)
-            self._saboteur.lift_foreign_gates()
+            self._saboteur.attempt(self._saboteur.lift_foreign_gates)
         return Result(
             seed=self._seed,
             violations=(),

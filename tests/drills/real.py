@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import urllib3
 import yaml
@@ -27,11 +28,12 @@ from tests.controlplane.wait import wait_until
 from tests.drills.relay import BindingProxy, Relay
 from tests.drills.sabotage import Breakable
 from tests.invariants.check import Report, check
-from tests.scenarios.cluster import CONTROLLER, EXTENDER, SCHEDULER
+from tests.scenarios.cluster import CONTROLLER, EXTENDER, SCHEDULER, Body, Denied
 from tests.scenarios.plane_cluster import PlaneCluster
 from tests.system import product
 from tests.system.product import LwsSched
 
+R = TypeVar("R")
 SECOND = "second-scheduler"
 SECOND_DEPLOYED = product.DEPLOY / "kustomize" / "default" / "scheduler.yaml"
 REPLICAS = (product.EXTENDER, f"{product.EXTENDER}-b")
@@ -172,6 +174,15 @@ class RealCluster(PlaneCluster, Breakable):
         self._life = threading.RLock()
         """Processes are also killed by what watches the bindings, on a thread of its own."""
 
+    def create(self, resource: str, body: Body) -> Body:
+        return _asked(lambda: super(RealCluster, self).create(resource, body))
+
+    def merge(self, resource: str, name: str, change: Body) -> None:
+        _asked(lambda: super(RealCluster, self).merge(resource, name, change))
+
+    def delete(self, resource: str, name: str, *, force: bool = False) -> None:
+        _asked(lambda: super(RealCluster, self).delete(resource, name, force=force))
+
     def crash(self, component: str) -> None:
         with self._life:
             super().crash(component)
@@ -242,3 +253,11 @@ class RealCluster(PlaneCluster, Breakable):
         self._plane.kill_component("etcd")
         self._plane.start_component("etcd")
         self.faults.append(self.now())
+
+
+def _asked(request: Callable[[], R]) -> R:
+    """What a user asks for in the middle of a drill may be refused: a webhook is down, the object is gone."""
+    try:
+        return request()
+    except (ApiError, urllib3.exceptions.HTTPError) as refused:
+        raise Denied(str(refused)) from None

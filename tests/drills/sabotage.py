@@ -117,17 +117,18 @@ class Saboteur:
         self._cluster.has_racks(self._racks.count, hosts=self._racks.hosts)
         self._tell(f"there are {self._racks.count} racks of {self._racks.hosts} hosts")
         for _ in range(self.rng.randint(*self._racks.sets)):
-            self._tell(self._attempt(self.apply_a_set))
+            self._tell(self.attempt(self.apply_a_set))
         if self.rng.random() < 0.3:
-            self._tell(self._attempt(self.create_rivals))
+            self._tell(self.attempt(self.create_rivals))
 
     def act(self) -> None:
         """One thing goes wrong, or somebody wants something."""
-        while not (said := self._attempt(self.rng.choice(self._acts))):
+        while not (said := self.attempt(self.rng.choice(self._acts))):
             pass
         self._tell(said)
 
-    def _attempt(self, act: Act) -> str:
+    def attempt(self, act: Act) -> str:
+        """Have somebody ask for something, who may be refused."""
         try:
             return act()
         except Denied as denied:
@@ -147,7 +148,7 @@ class Saboteur:
             else:
                 cluster.delete(NODES, node)
         cluster.limit_pods(None)
-        self.lift_foreign_gates()
+        self.attempt(self.lift_foreign_gates)
         self._down, self._frozen, self._lost, self._has_quota = set(), set(), set(), False
         cluster.faults.append(cluster.now())
         self._tell("the last fault has ended: processes, lost nodes, quota and foreign gates are as they should be")

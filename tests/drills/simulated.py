@@ -72,7 +72,7 @@ class Drill(SimCluster, Breakable):
         start, unwell_until, looked_at = self.now(), 0.0, -1
         while self.now() - start < RECOVERY_SECONDS:
             self.world.run(limit_seconds=LOOK_SECONDS)
-            self._saboteur.lift_foreign_gates()
+            self._saboteur.attempt(self._saboteur.lift_foreign_gates)
             if self.world.server.store.rv != looked_at:
                 looked_at, unwell = self.world.server.store.rv, bool(outcome.partial(outcome.Picture.of(self)))
             if unwell:

@@ -223,6 +223,24 @@ def test_a_slot_that_goes_bad_under_a_held_group_costs_it_nothing_but_its_place(
         assert node not in cluster.nodes_of("llama").values()
 
 
+@pytest.mark.parametrize(
+    "cluster", ["sim-second", pytest.param("plane-second", marks=pytest.mark.plane)], indirect=True
+)
+@pytest.mark.parametrize("member", ["present", "missing"])
+def test_a_slot_that_another_scheduler_fills_under_a_held_group_costs_it_nothing_but_its_place(
+    cluster: Breakable, member: str
+) -> None:
+    held = three_of_four_held(cluster)
+    node = held.slots[held.missing if member == "missing" else held.present]
+    cluster.faults.append(cluster.now())
+    cluster.limit_pods(SIZE)
+    cluster.create(PODS, pod("squatter", accelerators=PER_HOST, node=node))
+    cluster.always(no_pod_is_bound("llama"), seconds=1)
+    cluster.limit_pods(None)
+    ends_whole_in_one_rack(cluster)
+    assert node not in cluster.nodes_of("llama").values()
+
+
 def test_a_member_that_the_scheduler_refuses_is_placed_elsewhere_with_its_group_and_the_reason_shown(
     cluster: Breakable,
 ) -> None:

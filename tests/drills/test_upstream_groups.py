@@ -7,7 +7,7 @@ import pytest
 
 from tests.controlplane.nodes import RACK_LABEL
 from tests.drills.sabotage import Breakable
-from tests.scenarios.cluster import EXTENDER, GROUP_INDEX, PODS, SET_NAME, STATEFUL_SETS, WORKER_INDEX, Body
+from tests.scenarios.cluster import EXTENDER, GROUP_INDEX, PODS, SET_NAME, STATEFUL_SETS, WORKER_INDEX, Body, Cluster
 from tests.scenarios.conditions import all_groups_complete, records_are
 from tests.scenarios.manifests import ACCELERATOR, OUR_SCHEDULER, PER_HOST, lws, pod_template
 
@@ -59,7 +59,7 @@ def leaders(owner: Body) -> Body:
     return stateful_set("up", owner, 0, {WORKER_INDEX: "0"}, affinity)
 
 
-def leader_is_scheduled(cluster: Breakable) -> str:
+def leader_is_scheduled(cluster: Cluster) -> str:
     leader = cluster.find(PODS, "up-0")
     return "" if leader and leader["spec"].get("nodeName") else "the leader has no node"
 

@@ -186,7 +186,7 @@ class SimCluster(Cluster):
         seen: set[str] = set()
 
         def observe(event: Event) -> None:
-            is_commit = event.kind == GROUP_PLACEMENT.kind and event.body["status"]["state"] == "Committed"
+            is_commit = event.kind == GROUP_PLACEMENT.kind and event.body["status"].get("state") == "Committed"
             if is_commit and not seen:
                 seen.add(event.version.uid)
                 self.world.give_faults(self._leading(EXTENDER), lost)

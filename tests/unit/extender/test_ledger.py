@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from lws_sched.api import placement as api
-from lws_sched.api.core import Node
+from lws_sched.api.core import Node, Pod
 from lws_sched.extender.ledger import Ledger
 from lws_sched.kube.port import Change
 from tests.unit.extender.builders import NODES, bound_members, members, pod, record, uids
@@ -51,6 +51,15 @@ def test_it_is_given_back_once_the_member_is_seen_to_go_or_is_known_to_be_gone(l
     assert free(ledger) == [8, 8, 0]
     ledger.pod_changed(Change(bound_members()[2], None))
     assert free(ledger) == [8, 8, 8]
+
+
+def test_a_node_is_overfull_once_others_stand_where_a_slot_is_held_and_no_longer_than_that(ledger: Ledger) -> None:
+    spec = {"nodeName": "n1", "containers": [{"name": "c", "resources": {"requests": {GPU: "1"}}}]}
+    squatter = msgspec.convert({"metadata": {"name": "s", "uid": "s"}, "spec": spec}, Pod)
+    ledger.pod_changed(Change(None, squatter))
+    assert [name for name in NODES if ledger.is_overfull(name)] == ["n1"]
+    ledger.pod_changed(Change(squatter, None))
+    assert not any(map(ledger.is_overfull, NODES))
 
 
 def test_a_node_that_is_gone_has_no_room_left(ledger: Ledger) -> None:

@@ -105,6 +105,14 @@ class TestReserved:
         assert state_of(step) == api.ABORTING
         assert step.delete == (pods[0],)
 
+    def test_a_slot_that_others_have_filled_takes_the_pinned_members_down_too(self) -> None:
+        filled = replace(view(record(api.RESERVED), members()), is_overfull=lambda node: node == "n1")
+        step = decide(filled)
+        assert state_of(step) == api.ABORTING
+        assert step.delete == (members()[0],)
+        assert step.write is not None
+        assert "others have taken what the group needs on node n1" in step.write.status.reason
+
     def test_a_lost_node_before_any_pod_came_is_planned_around_at_once(self) -> None:
         step = decide(view(record(api.RESERVED), lost_nodes=("n2",)))
         assert state_of(step) == api.ABORTING
