@@ -19,6 +19,7 @@ from tests.controlplane.wait import wait_until
 from tests.invariants.log import read
 from tests.scenarios.cluster import (
     CONTROLLER,
+    DAEMON_SETS,
     EXTENDER,
     NODES,
     PODS,
@@ -73,6 +74,7 @@ class PlaneCluster(Cluster):
         """Delete what the scenario made; the log ends when its groups are gone."""
         for each in self.all(SETS):
             self.delete(SETS, each["metadata"]["name"])
+        self._client.delete(path_of(DAEMON_SETS, self.namespace))
         self._client.delete(path_of(PODS, self.namespace), {"gracePeriodSeconds": 0})
         self._wait_gone(PODS, RECORDS)
         self._plane.stop_component(self._watchlog)
