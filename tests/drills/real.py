@@ -214,6 +214,8 @@ class RealCluster(PlaneCluster, Breakable):
         self.faults.append(self.now())
         before = self._system.leader()
         self._system.start_standby()
+        if before not in self._frozen:
+            self.crash(EXTENDER)  # it would keep its Lease
         wait_until(lambda: self._system.leader() not in ("", before), "another extender leads", 30)
         self.faults.append(self.now())
 
