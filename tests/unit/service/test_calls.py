@@ -195,6 +195,7 @@ def test_a_watch_lists_what_there_is_and_then_tells_changes(served: Served) -> N
         fresh = (event for event in stream if event.placement.name == "fresh-0")
         served.world.cluster.create(LEADER_WORKER_SET, body(lws("fresh", replicas=1, size=2)))
         served.world.run(until=lambda: is_bound(served, "fresh-0"))
+        served.world.settle()  # until the watch has told it, too
         states: list[str] = []
         while not states or states[-1] != "Bound":
             event = next(fresh)
