@@ -196,8 +196,9 @@ def _what_matters(pod: Pod) -> tuple[object, ...]:
     restarts = [each.restart_count for each in (*status.init_container_statuses, *status.container_statuses)]
     is_ready = is_leader(pod) and group.has_ready_condition(pod)
     node = "" if pod.spec.scheduler_name == names.SCHEDULER else pod.spec.node_name
+    labels = names.given_labels(meta.labels)
     return (
-        *(meta.uid, meta.deletion_timestamp, meta.labels, meta.annotations, meta.owner_references),
+        *(meta.uid, meta.deletion_timestamp, labels, meta.annotations, meta.owner_references),
         *(status.phase, restarts, is_ready, node),
     )
 

@@ -199,8 +199,8 @@ def _what_matters(pod: Pod) -> tuple[object, ...]:
         each for each in pod.status.conditions if each.type == "PodScheduled" and each.status == "False"
     )
     meta, spec = pod.metadata, pod.spec
-    told = meta.annotations.get(names.LEAVE_NODES)
-    return (meta.uid, meta.deletion_timestamp, meta.labels, told, spec.scheduling_gates, unscheduled)
+    told, labels = meta.annotations.get(names.LEAVE_NODES), names.given_labels(meta.labels)
+    return (meta.uid, meta.deletion_timestamp, labels, told, spec.scheduling_gates, unscheduled)
 
 
 def _spec_changed(change: Change[LeaderWorkerSet]) -> bool:

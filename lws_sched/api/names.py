@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 
 # --- LeaderWorkerSet API: labels -------------------------------------------------------------------------------------
 _LWS = "leaderworkerset.sigs.k8s.io/"
@@ -59,6 +60,8 @@ SCALE_DOWN_DISABLED = "cluster-autoscaler.kubernetes.io/scale-down-disabled"
 
 # --- well-known Kubernetes labels ------------------------------------------------------------------------------------
 HOSTNAME = "kubernetes.io/hostname"
+_COPIED = "topology.kubernetes.io/"
+"""The API server copies the zone and the region of a node onto each pod that is bound to it."""
 
 # --- environment of a member -----------------------------------------------------------------------------------------
 ENV_LEADER_ADDRESS = "LWS_LEADER_ADDRESS"
@@ -103,3 +106,10 @@ MANAGED_RESOURCES = (
     "nvidia.com/gpu",
 )
 """Resources whose pods kube-scheduler sends to the extender: members of groups, and whoever could take their slots."""
+
+
+def given_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    """A pod's labels without those that it gets by being bound: a binding must not look like a change of its labels."""
+    if not any(key.startswith(_COPIED) for key in labels):
+        return labels
+    return {key: value for key, value in labels.items() if not key.startswith(_COPIED)}
