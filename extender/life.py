@@ -43,8 +43,10 @@ REFUSED_SECONDS = 5.0
 FORGET_REFUSAL_SECONDS = 300.0
 AGAIN_SECONDS = 2.0
 """How long a binding may take to show before it is posted again."""
-BOUND_SECONDS = 2.5
-"""How long after its commit a group whose bindings were posted is noted as bound."""
+BOUND_SECONDS = 1.0
+"""How long after its commit a group whose bindings were posted is noted as bound, where no other group is binding."""
+RUSH_SECONDS = 8.0
+"""The same, where others are: noting it competes with their bindings, and nothing depends on it meanwhile."""
 MAX_FAILED_BARRIERS = 2
 
 
@@ -66,6 +68,8 @@ class View:
     """Whether a node, by name, has not enough for all that stands and is held on it, or is gone."""
     posted: bool = False
     """This process has posted every binding that the record commits, whatever our copy of the pods shows."""
+    is_rush: bool = False
+    """This process has been posting bindings of some group within the last BOUND_SECONDS."""
 
 
 @dataclass(frozen=True)
@@ -303,8 +307,12 @@ def _note_bound(view: View, record: GroupPlacement) -> Step:
     """Note that a whole group is bound: soon, once the rush of bindings is over; at once where a member is leaving, for
     what becomes of it is then the restart policy's concern."""
     is_quiet = len(view.pods) == record.spec.size and not any(is_leaving(pod) for pod in view.pods.values())
-    left = BOUND_SECONDS - records.age(record, view.stamp.now)
-    return Step(again=left) if is_quiet and left > 0 else Step(write=records.bound(record, view.stamp))
+    age = records.age(record, view.stamp.now)
+    if is_quiet and age < BOUND_SECONDS:
+        return Step(again=BOUND_SECONDS - age)
+    if is_quiet and view.is_rush and age < RUSH_SECONDS:
+        return Step(again=BOUND_SECONDS)
+    return Step(write=records.bound(record, view.stamp))
 
 
 def _bind(view: View, record: GroupPlacement, unbound: list[tuple[Pod, str]]) -> Step:

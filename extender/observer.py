@@ -83,6 +83,7 @@ class Observer:
             stamp=self.stamp(),
             committing=self.committer.is_committing(group),
             posted=record is not None and self.committer.has_posted(record),
+            is_rush=self.committer.was_busy(life.BOUND_SECONDS),
             held=self.barrier.held(group),
         )
 
