@@ -71,7 +71,8 @@ class Barrier:
             if call.args.pod_name in stage.calls:
                 surplus.append(stage.calls[call.args.pod_name])
             stage.calls[call.args.pod_name] = call
-            stage.calls = {name: each for name, each in stage.calls.items() if each.is_alive()}
+            if len(stage.calls) >= len(expected):
+                stage.calls = {name: each for name, each in stage.calls.items() if each.is_alive()}
             if not expected <= stage.calls.keys():
                 return Arrival(stage.serial, opened, surplus=tuple(surplus))
             del self._stages[group]

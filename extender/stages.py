@@ -8,6 +8,8 @@ alone, after all were bound once, is a stage of its own.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from lws_sched.api import names
 from lws_sched.api import placement as api
 from lws_sched.api.core import Pod
@@ -28,12 +30,18 @@ def is_made_by(pod: Pod, stateful_set: str) -> bool:
 def expected_members(record: GroupPlacement, leader: Pod | None, arriving: str) -> frozenset[str]:
     """The pod names whose bind calls must all be held before the stage of `arriving` is committed."""
     name = record.metadata.name
-    everyone = frozenset(names.member_name(name, index) for index in range(record.spec.size))
+    everyone = _everyone(name, record.spec.size)
     if record.status.state == api.BOUND:
         return frozenset((arriving,))
     if not is_leader_first(record, leader):
         return everyone
     return everyone - {name} if name in record.status.committed else frozenset((name,))
+
+
+@lru_cache(maxsize=4096)
+def _everyone(leader: str, size: int) -> frozenset[str]:
+    """Asked once for each member that arrives, of groups whose members arrive together."""
+    return frozenset(names.member_name(leader, index) for index in range(size))
 
 
 def is_leader_first(record: GroupPlacement, leader: Pod | None) -> bool:
