@@ -8,8 +8,8 @@ On one real control plane with fake nodes, in turn:
 
 In both all pods exist before kube-scheduler starts, and the controller manager and the fake kubelets are stopped while
 bindings are counted, so that what is measured is scheduling and binding, not how fast pods are created, started and
-reported on. Bindings are counted by a watch, from the first to the last. The two sides alternate `--rounds` times; the
-figure of a side is the median, the ratio is the median of the rounds' ratios.
+reported on. Bindings are counted from kube-scheduler's log (`bindings`), from the first to the last. The two sides
+alternate `--rounds` times; the figure of a side is the median, the ratio is the median of the rounds' ratios.
 
 `filter` is called from outside, over one kept-alive connection, with what kube-scheduler sends: a pinned member and its
 one node, and a stranger with every node's name.
@@ -18,6 +18,7 @@ one node, and a stranger with every node's name.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import statistics
 import sys
@@ -28,7 +29,9 @@ from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.controlplane.client import path_of
+from benchmarks import bindings
+from benchmarks.bindings import Bindings
+from tests.controlplane.client import ApiError, path_of
 from tests.controlplane.nodes import RACK_LABEL, create_nodes, rack_nodes
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.start import start_plane
@@ -57,69 +60,50 @@ def main() -> int:
         plane.create_namespace(NAMESPACE)
         system = LwsSched(plane)
         system.install()
-        rates: dict[str, list[float]] = {"plain": [], "groups": []}
+        runs: dict[str, list[Bindings]] = {"plain": [], "groups": []}
         for turn in range(options.rounds):
-            rates["plain"].append(_plain(plane, options.pods))
-            rates["groups"].append(_groups(plane, system, options.pods))
-            _say(f"round {turn + 1}: " + ", ".join(f"{side} {each[-1]:.0f} pods/s" for side, each in rates.items()))
+            runs["plain"].append(_plain(plane, options.pods))
+            runs["groups"].append(_groups(plane, system, options.pods))
+            said = ", ".join(f"{side} {each[-1].per_second:.0f} pods/s" for side, each in runs.items())
+            _say(f"round {turn + 1}: {said}")
         latency = _filter_latency(plane, system)
-    result = _summary(options, rates, latency)
+    result = _summary(options, runs, latency)
     print(json.dumps(result))
     return 0
 
 
-def _plain(plane: ControlPlane, count: int) -> float:
-    """Pods per second of a stock scheduler without an extender."""
+def _plain(plane: ControlPlane, count: int) -> Bindings:
+    """A stock scheduler without an extender."""
     plane.stop_component("scheduler")
     plane.set_scheduler_config(None)
     with ThreadPoolExecutor(CREATORS) as pool:
         list(pool.map(lambda index: plane.client.create(PODS, _pod(f"plain-{index:04}")), range(count)))
-    rate = _rate(plane, count)
-    plane.client.delete(PODS, {"gracePeriodSeconds": 0})
-    _wait_no_pods(plane)
-    return rate
+    counted = _count(plane, count)
+    _clear(plane, PODS, {"gracePeriodSeconds": 0})
+    return counted
 
 
-def _groups(plane: ControlPlane, system: LwsSched, count: int) -> float:
-    """Pods per second of our profile, in groups of GROUP_SIZE, each in one rack."""
+def _groups(plane: ControlPlane, system: LwsSched, count: int) -> Bindings:
+    """Our profile, in groups of GROUP_SIZE, each in one rack."""
     plane.stop_component("scheduler")
     plane.set_scheduler_config(system.scheduler_config())
     for index in range(count // (GROUP_SIZE * GROUPS)):
         plane.client.create(SETS, _leader_worker_set(f"bench-{index:02}", GROUPS))
     _wait_for_pods(plane, count)
-    rate = _rate(plane, count)
-    plane.client.delete(SETS, {"propagationPolicy": "Background"})
-    _wait_no_pods(plane)
-    return rate
+    counted = _count(plane, count)
+    _clear(plane, SETS, {"propagationPolicy": "Background"})
+    return counted
 
 
-def _rate(plane: ControlPlane, count: int) -> float:
-    """Start kube-scheduler and count bindings by watch: pods per second from the first to the last."""
+def _count(plane: ControlPlane, count: int) -> Bindings:
+    """Start kube-scheduler and count what it binds, with nobody else at work."""
     for bystander in BYSTANDERS:
         plane.stop_component(bystander)
     try:
-        return _count_bindings(plane, count)
+        return bindings.count(plane, count, SECONDS)
     finally:
         for bystander in BYSTANDERS:
             plane.start_component(bystander)
-
-
-def _count_bindings(plane: ControlPlane, count: int) -> float:
-    version = plane.client.get(PODS, limit="1")["metadata"]["resourceVersion"]
-    plane.start_component("scheduler")
-    bound: dict[str, float] = {}
-    deadline = time.monotonic() + SECONDS
-    while len(bound) < count and time.monotonic() < deadline:
-        # The API server drops a watcher that falls behind; it goes on where it was.
-        for event in plane.client.watch(PODS, version, timeout_seconds=SECONDS):
-            version = event.object["metadata"]["resourceVersion"]
-            if event.type != "BOOKMARK" and event.object["spec"].get("nodeName"):
-                bound.setdefault(event.object["metadata"]["uid"], time.monotonic())
-            if len(bound) == count:
-                break
-    if len(bound) < count:
-        raise RuntimeError(f"only {len(bound)} of {count} pods were bound within {SECONDS} s")
-    return (count - 1) / (max(bound.values()) - min(bound.values()))
 
 
 def _filter_latency(plane: ControlPlane, system: LwsSched) -> Json:
@@ -179,8 +163,16 @@ def _wait_for_pods(plane: ControlPlane, count: int) -> Sequence[Json]:
     return found
 
 
-def _wait_no_pods(plane: ControlPlane) -> None:
-    wait_until(lambda: not plane.client.list(PODS, limit="1"), "all pods are gone", 300, interval=0.5)
+def _clear(plane: ControlPlane, path: str, options: Json) -> None:
+    """Delete all of `path`, and wait until no pod is left. A slow machine takes longer than one call may."""
+
+    def is_empty() -> bool:
+        if plane.client.list(path, limit="1"):
+            with contextlib.suppress(ApiError):
+                plane.client.delete(path, options)
+        return not plane.client.list(PODS, limit="1")
+
+    wait_until(is_empty, "all pods are gone", SECONDS, interval=0.5)
 
 
 def _pod(name: str) -> Json:
@@ -207,7 +199,8 @@ def _leader_worker_set(name: str, replicas: int) -> Json:
     }
 
 
-def _summary(options: argparse.Namespace, rates: dict[str, list[float]], latency: Json) -> Json:
+def _summary(options: argparse.Namespace, runs: dict[str, list[Bindings]], latency: Json) -> Json:
+    rates = {side: [each.per_second for each in counted] for side, counted in runs.items()}
     ratios = [ours / plain for ours, plain in zip(rates["groups"], rates["plain"], strict=True)]
     return {
         "benchmark": "bind_rate",
@@ -217,6 +210,7 @@ def _summary(options: argparse.Namespace, rates: dict[str, list[float]], latency
         "pods_per_second": {side: round(statistics.median(each), 1) for side, each in rates.items()},
         "rounds": {side: [round(rate, 1) for rate in each] for side, each in rates.items()},
         "groups_over_plain": round(statistics.median(ratios), 2),
+        "cpu_ms_per_pod": {side: dict(counted[-1].cpu_ms_per_pod) for side, counted in runs.items()},
         "filter_ms": latency,
     }
 

@@ -157,6 +157,10 @@ class ControlPlane:
         except KeyError:
             raise KeyError(f"no component {name!r}; there are: {', '.join(self._processes)}") from None
 
+    def processes(self) -> list[Process]:
+        """Everything under this supervision, running or not."""
+        return list(self._processes.values())
+
     def start_component(self, name: str) -> None:
         """Start a component and wait until it is ready, first for its port if another life of it still holds that."""
         if name in self._ports:
