@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from lws_sched.api.core import POD
+from lws_sched.api.core import NODE, POD
 from lws_sched.api.meta import Kind
 from lws_sched.api.timestamps import time_of
 from lws_sched.kube.errors import AlreadyExists, Conflict, Forbidden, Invalid, NotFound
@@ -28,6 +28,7 @@ STATUS_SUBRESOURCE = frozenset({"Pod", "Node", "Service", "StatefulSet", "Daemon
 WITH_GENERATION = frozenset({"Pod", "StatefulSet", "DaemonSet", "LeaderWorkerSet", "GroupPlacement"})
 """Kinds that count the changes of their spec (without a status subresource: of all but metadata)."""
 SYSTEM_PRIORITIES = {"system-node-critical": 2000001000, "system-cluster-critical": 2000000000}
+COPIED_LABELS = ("topology.kubernetes.io/zone", "topology.kubernetes.io/region")
 _OF_THE_SYSTEM = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 _STATEFUL_SET_IMMUTABLE = ("selector", "serviceName", "podManagementPolicy", "volumeClaimTemplates")
 
@@ -146,7 +147,16 @@ class ApiServer:
             raise Conflict(f'Operation cannot be fulfilled on pods/binding "{pod}": {refusal}', reason="Conflict")
         scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": self.now()}
         status = {**old.body["status"], "conditions": with_condition(old.body, scheduled)}
-        self.store.update(old, {**old.body, "spec": {**spec, "nodeName": node}, "status": status})
+        meta = old.body["metadata"]
+        metadata = {**meta, "labels": {**(meta.get("labels") or {}), **self._where(node)}}
+        after = {**old.body, "metadata": metadata, "spec": {**spec, "nodeName": node}, "status": status}
+        self.store.update(old, after)
+
+    def _where(self, node: str) -> Json:
+        """The labels of a node that every pod gets by being bound to it."""
+        found = self.store.get(NODE.kind, "", node)
+        labels = found.body["metadata"].get("labels") or {} if found else {}
+        return {key: labels[key] for key in COPIED_LABELS if key in labels}
 
     def now(self, later: float = 0.0) -> str:
         """RFC 3339 in whole seconds, as object metadata has it."""

@@ -167,6 +167,14 @@ class TestCommitted:
         later = replace(view(record(api.COMMITTED, age=3, committed=uids(members())), members()), posted=True)
         assert state_of(decide(later)) == api.BOUND
 
+    def test_is_noted_as_bound_later_while_other_groups_are_being_bound_but_not_for_ever(self) -> None:
+        def posted(age: float) -> life.View:
+            seen = view(record(api.COMMITTED, age=age, committed=uids(members())), bound_members())
+            return replace(seen, posted=True, is_rush=True)
+
+        assert decide(posted(3)) == Step(again=life.BOUND_SECONDS)
+        assert state_of(decide(posted(life.RUSH_SECONDS))) == api.BOUND
+
     def test_a_member_that_goes_after_the_bindings_were_posted_takes_nobody_with_it(self) -> None:
         pods = bound_members()
         del pods[2]

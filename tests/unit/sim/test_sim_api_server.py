@@ -8,6 +8,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from hypothesis.strategies import integers, sampled_from
 
 from lws_sched.admission.hook import ALLOWED, Hook, Request, Verdict, changed, denied
+from lws_sched.api import names
 from lws_sched.api.core import NODE, POD, SERVICE, STATEFUL_SET
 from lws_sched.api.placement import GROUP_PLACEMENT
 from lws_sched.kube.errors import AlreadyExists, Conflict, Forbidden, Gone, Invalid, NotFound, Unavailable
@@ -265,6 +266,17 @@ def test_what_may_change_of_a_gated_pod(operations: list[Json], refusal: str) ->
             server.patch(POD, NAMESPACE, "a", operations)
     else:
         server.patch(POD, NAMESPACE, "a", operations)
+
+
+def test_a_bound_pod_gets_the_zone_of_its_node_and_no_other_label_of_it() -> None:
+    world = World()
+    node = rack_nodes(1, 1)[0]
+    world.cluster.create(NODE, node)
+    before = world.cluster.create(POD, pod("a"))
+    world.cluster.bind(NAMESPACE, "a", before.metadata.uid, node["metadata"]["name"])
+    after = get_pod(world, "a")["metadata"]["labels"]
+    assert after == {**before.metadata.labels, "topology.kubernetes.io/zone": "zone-a"}
+    assert names.given_labels(after) == before.metadata.labels
 
 
 def test_a_pin_can_be_narrowed_and_not_undone() -> None:
