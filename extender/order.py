@@ -21,13 +21,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from lws_sched.placement import Budget, Decision, GroupRequest, Placed, Snapshot, UnknownLevel, plan
+from lws_sched.placement import Budget, Decision, GroupRequest, Placed, Refused, Snapshot, UnknownLevel, plan
 from lws_sched.placement.node import natural_key
 from lws_sched.placement.room import Closed, Need, Room, asked, avoided, barring, room_for, whole_need
 from lws_sched.placement.snapshot import kind_of
 from lws_sched.placement.table import Bools, Ints, Partition
 
 NO_SOLVER = Budget(deterministic_time=0.0)
+TRIES = 1
+"""A batch of hundreds takes a second each time; after that, groups are placed one after the other in their turn."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,8 @@ class _Heads:
     hold: Hold | None = None
     before: Mapping[str, Decision] = field(default_factory=dict)
     """What was decided of those behind the last head before it held anything."""
+    tries: int = TRIES
+    """How often those behind a group that was wrongly left out may still be planned together anew."""
 
     def explained(self, decision: Decision) -> Decision:
         """A refusal that the hold is the cause of says so."""
@@ -82,30 +86,77 @@ def _decide(snapshot: Snapshot, ordered: Sequence[GroupRequest], budget: Budget,
     if not ordered:
         return {}
     decisions = {each.key: heads.explained(each) for each in plan(snapshot, ordered, budget)}
-    ahead = snapshot
-    looked_at: set[Hashable] = set()
+    line = _Line(snapshot, decisions)
     for position, request in enumerate(ordered):
-        decision = decisions[request.key]
-        if isinstance(decision, Placed):
-            ahead = ahead.with_group(request, decision.slots)
+        if not line.is_news(request, heads.provided):
             continue
-        kind = kind_of(ahead, request)
-        if request.key in heads.provided or kind in looked_at:
-            continue
-        looked_at.add(kind)
-        hold = hold_for(ahead, request)
+        hold = hold_for(line.ahead, request)
         if hold is None or (hold.candidates & heads.pools).any():
             continue
         behind = ordered[position + 1 :]
-        [alone] = plan(ahead, [request], budget)
-        if isinstance(alone, Placed):
+        if line.let_in(request):
             # Left out for the sake of younger groups that together are larger.
-            ahead = ahead.with_group(request, alone.slots)
-            return {**decisions, request.key: alone, **_decide(ahead, behind, budget, heads)}
-        held = replace(decision, reason=f"{decision.reason}; {hold.place} is kept free for it")
+            if heads.tries:
+                return {**decisions, **_decide(line.ahead, behind, budget, replace(heads, tries=heads.tries - 1))}
+            continue
+        decision = decisions[request.key]
+        assert isinstance(decision, Refused)
+        decisions[request.key] = replace(decision, reason=f"{decision.reason}; {hold.place} is kept free for it")
         later = replace(heads, pools=heads.pools | hold.candidates, hold=hold, before=decisions)
-        return {**decisions, request.key: held, **_decide(closed(ahead, hold.nodes), behind, budget, later)}
+        return {**decisions, **_decide(closed(line.ahead, hold.nodes), behind, budget, later)}
     return decisions
+
+
+@dataclass(eq=False)
+class _Line:
+    """Groups in the order of their turn, each decided on the fleet with those before it in place."""
+
+    ahead: Snapshot
+    decisions: dict[str, Decision]
+    """As planned together; corrected in place."""
+    _refused: dict[Hashable, Decision] = field(default_factory=dict)
+    """What was said to the first of its kind that does not fit."""
+    _is_stale: bool = False
+    """Somebody got in whom the common plan had left out: what it says of those behind may hold no more."""
+
+    def is_news(self, request: GroupRequest, provided: Collection[str]) -> bool:
+        """Whether the group is the first of its kind that is left out; if it is not left out, its place is taken."""
+        kind = kind_of(self.ahead, request)
+        decision = self.decisions[request.key]
+        if self._is_stale and isinstance(decision, Placed):
+            decision = self._placed_anew(request, decision, kind)
+        if isinstance(decision, Placed):
+            self._take(request, decision)
+            return False
+        if request.key in provided or kind in self._refused:
+            return False
+        self._refused[kind] = decision
+        return True
+
+    def let_in(self, request: GroupRequest) -> bool:
+        """Give a group that was left out its place after all, if it fits beside those before it."""
+        [alone] = plan(self.ahead, [request], NO_SOLVER)
+        if not isinstance(alone, Placed):
+            return False
+        self._refused.pop(kind_of(self.ahead, request))
+        self._take(request, alone)
+        self._is_stale = True
+        return True
+
+    def _placed_anew(self, request: GroupRequest, before: Placed, kind: Hashable) -> Decision:
+        """Where it was planned, if that is still free; else elsewhere, if there is room. Room only shrinks, so one
+        refusal speaks for its kind."""
+        known = self._refused.get(kind)
+        if known is not None:
+            decision = replace(known, key=request.key)
+        else:
+            [decision] = plan(self.ahead, [replace(request, stay=before.slots)], NO_SOLVER)
+        self.decisions[request.key] = decision
+        return decision
+
+    def _take(self, request: GroupRequest, placed: Placed) -> None:
+        self.decisions[request.key] = placed
+        self.ahead = self.ahead.with_group(request, placed.slots)
 
 
 def hold_for(snapshot: Snapshot, request: GroupRequest) -> Hold | None:

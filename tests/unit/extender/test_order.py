@@ -10,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lws_sched.extender.order import hold_for, plan_in_order
-from lws_sched.placement import Budget, Decision, Fleet, GroupRequest, NodeState, Placed, PodShape, Refused, Tenant
+from lws_sched.placement import (
+    Budget,
+    Decision,
+    Fleet,
+    GroupRequest,
+    NodeState,
+    Placed,
+    PodShape,
+    Refused,
+    Tenant,
+    plan,
+)
 
 RACK = "topology.lws-sched.io/rack"
 BUDGET = Budget(deterministic_time=0.05)
@@ -102,6 +113,14 @@ class TestTheHead:
         assert slots(crowded["ns/old"])
         assert isinstance(crowded["ns/young"], Refused)
 
+    def test_none_of_many_is_left_out_for_younger_groups_that_are_larger_together(self) -> None:
+        made = fleet(6, 4)
+        old = [request(f"old{index}", 1, created=index) for index in range(6)]
+        young = [request(f"young{index}", 4, created=10 + index) for index in range(6)]
+        decisions = decide(made, *old, *young)
+        assert all(slots(decisions[each.key]) for each in old)
+        assert sum(isinstance(decisions[each.key], Placed) for each in young) == 4
+
     @pytest.mark.parametrize(
         "impossible",
         [
@@ -149,6 +168,22 @@ class TestTheHead:
         assert hold is not None
         assert int(hold.nodes.sum()) == 3
         assert {"r1-h1", "r1-h2"} <= {made.snapshot().table.names[i] for i in hold.nodes.nonzero()[0]}
+
+
+@settings(max_examples=25, deadline=None)
+@given(sizes=st.lists(st.integers(1, 4), min_size=6, max_size=14), racks=st.integers(2, 4))
+def test_the_first_that_is_refused_has_no_room_beside_those_before_it(sizes: list[int], racks: int) -> None:
+    made = fleet(racks, 4)
+    asked = [request(f"g{index}", size, created=index) for index, size in enumerate(sizes)]
+    decisions, ahead = decide(made, *asked), made.snapshot()
+    for each in asked:
+        decision = decisions[each.key]
+        if isinstance(decision, Refused):
+            [alone] = plan(ahead, [each], BUDGET)
+            assert isinstance(alone, Refused)
+            return
+        assert len(set(decision.slots)) == each.size
+        ahead = ahead.with_group(each, decision.slots)
 
 
 @settings(max_examples=25, deadline=None)
