@@ -6,15 +6,16 @@ that the server answers; `/readyz` why the process is not ready, if it is not.
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
 
-from flask import Flask, Response, request
+from flask import Flask, Response
+from werkzeug.exceptions import MethodNotAllowed
 
 from lws_sched.admission import review
 from lws_sched.admission.certificates import Certificate, InvalidCertificate
@@ -24,6 +25,9 @@ from lws_sched.admission.web import TlsPolicy, WebServer
 from lws_sched.kube.errors import ApiError
 from lws_sched.telemetry import families
 from lws_sched.telemetry.counts import Counter, Histogram, Instrument
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 log = logging.getLogger(__name__)
 
@@ -61,11 +65,32 @@ def hook_server(
     meter: HookMeter | None = None,
 ) -> WebServer:
     """A server of hooks at `https://host:port<hook.path>`, still without a certificate."""
-    app = probes(readiness)
-    for hook in hooks:
-        view = functools.partial(_review, hook, meter or HookMeter())
-        app.add_url_rule(hook.path, hook.path, view, methods=["POST"])
+    app = Reviews({hook.path: hook for hook in hooks}, meter or HookMeter(), probes(readiness))
     return WebServer(app, host, port, threads=THREADS, tls=tls or TlsPolicy())
+
+
+@dataclass(frozen=True)
+class Reviews:
+    """The WSGI application of hooks. Each pod of a group passes here, while its creator waits: a review is read and
+    answered as it is, and only what is none goes through the framework."""
+
+    hooks: Mapping[str, Hook]
+    """By path."""
+    meter: HookMeter
+    others: Flask
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        hook, length = self.hooks.get(environ["PATH_INFO"]), environ.get("CONTENT_LENGTH", "")
+        if hook is None:
+            return self.others(environ, start_response)
+        if environ["REQUEST_METHOD"] != "POST":
+            return MethodNotAllowed(["POST"])(environ, start_response)
+        began = time.monotonic()
+        answer = review.answer(hook, environ["wsgi.input"].read(*([int(length)] if length else [])))
+        self.meter.count(answer.status, hook.path, time.monotonic() - began)
+        status = f"{answer.status} {HTTPStatus(answer.status).phrase}"
+        start_response(status, [("Content-Type", answer.content_type), ("Content-Length", str(len(answer.body)))])
+        return [answer.body]
 
 
 def probes(readiness: Readiness, *, liveness_path: str = "/healthz", readiness_path: str = "/readyz") -> Flask:
@@ -74,13 +99,6 @@ def probes(readiness: Readiness, *, liveness_path: str = "/healthz", readiness_p
     app.add_url_rule(liveness_path, "healthz", lambda: Response("ok", mimetype="text/plain"))
     app.add_url_rule(readiness_path, "readyz", lambda: _readiness(readiness()))
     return app
-
-
-def _review(hook: Hook, meter: HookMeter) -> Response:
-    began = time.monotonic()
-    answer = review.answer(hook, request.get_data(cache=False))
-    meter.count(answer.status, hook.path, time.monotonic() - began)
-    return Response(answer.body, answer.status, content_type=answer.content_type)
 
 
 def _readiness(problem: str) -> Response:

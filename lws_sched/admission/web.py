@@ -25,15 +25,17 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cheroot import wsgi
 from cheroot.makefile import StreamReader, StreamWriter
 from cheroot.server import HTTPConnection
 from cheroot.ssl import Adapter
-from flask import Flask
 
 from lws_sched.admission.certificates import Certificate, InvalidCertificate
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +87,9 @@ def load(context: ssl.SSLContext, certificate: Certificate) -> None:
 class WebServer:
     """Serves `app`; over TLS where a policy is given, once it has a certificate to `use`."""
 
-    def __init__(self, app: Flask, host: str, port: int, *, threads: int, tls: TlsPolicy | None = None) -> None:
+    def __init__(
+        self, app: WSGIApplication, host: str, port: int, *, threads: int, tls: TlsPolicy | None = None
+    ) -> None:
         self._tls = tls.context() if tls else None
         self._server = _Server(app, host, port, threads, self._tls)
 
@@ -127,7 +131,7 @@ class _Server(wsgi.Server):
     max_request_body_size = MAX_BODY_BYTES
     max_request_header_size = MAX_HEAD_BYTES
 
-    def __init__(self, app: Flask, host: str, port: int, threads: int, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, app: WSGIApplication, host: str, port: int, threads: int, tls: ssl.SSLContext | None) -> None:
         super().__init__(
             (host, port),
             app,
