@@ -6,7 +6,10 @@ NODES ?= 1000
 HOSTS_PER_RACK ?= 16
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test controlplane unit fuzz plane check cluster drills drills-short drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind clean
+# Whole groups on a real control plane; what each measures is said in benchmarks/README.md.
+GANG_BENCHES := $(addprefix bench-,filter ready reaction memory)
+
+.PHONY: demo test controlplane unit fuzz plane check cluster drills drills-short drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind $(GANG_BENCHES) clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/lws-sched demo
@@ -65,6 +68,9 @@ bench-rollout bench-bringup bench-scale: controlplane
 
 bench-bind: controlplane
 	@$(BIN)/python -m benchmarks.bind_rate
+
+$(GANG_BENCHES): controlplane
+	@$(BIN)/python -m benchmarks.gang_$(@:bench-%=%) $(BENCH_OPTIONS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

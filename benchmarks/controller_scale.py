@@ -9,13 +9,12 @@ of its webhooks).
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import sys
 import time
-from pathlib import Path
 
 from benchmarks.controller_plane import PODS, SETS, STATEFUL_SETS, Bench, controller_plane, report, say, seconds
+from benchmarks.processes import cpu_seconds, resident_mb
 from tests.system.product import CONTROLLER
 
 SIZE = 8
@@ -33,9 +32,9 @@ def main() -> int:
         took = seconds(lambda: _bring_up(bench, names))
         say(f"{options.groups} groups are ready after {took} s")
         time.sleep(10)
-        memory, cpu = _memory(bench.controller_pid()), _idle_cpu(bench.controller_pid(), options.idle_seconds)
+        memory, cpu = resident_mb(bench.controller_pid()), _idle_cpu(bench.controller_pid(), options.idle_seconds)
         restart, writes = _restart(bench)
-        after = _memory(bench.controller_pid())
+        after = resident_mb(bench.controller_pid())
     report(
         {
             "benchmark": "controller_scale",
@@ -76,9 +75,9 @@ def _restart(bench: Bench) -> tuple[float, dict[str, int]]:
 def _wait_idle(pid: int) -> None:
     """Until the process used next to no CPU for a second."""
     while True:
-        before = _cpu(pid)
+        before = cpu_seconds(pid)
         time.sleep(1.0)
-        if _cpu(pid) - before < IDLE:
+        if cpu_seconds(pid) - before < IDLE:
             return
 
 
@@ -101,25 +100,11 @@ def _writes(bench: Bench) -> dict[str, int]:
     return counts
 
 
-def _memory(pid: int) -> float:
-    """Resident, in MB."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    match = re.search(r"VmRSS:\s+(\d+) kB", status)
-    assert match is not None
-    return round(int(match[1]) / 1000, 1)
-
-
 def _idle_cpu(pid: int, wall: float) -> float:
     """Percent of one core while nothing happens."""
-    before = _cpu(pid)
+    before = cpu_seconds(pid)
     time.sleep(wall)
-    return round((_cpu(pid) - before) / wall * 100, 2)
-
-
-def _cpu(pid: int) -> float:
-    """Seconds of CPU that the process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return round((cpu_seconds(pid) - before) / wall * 100, 2)
 
 
 def _parse() -> argparse.Namespace:
