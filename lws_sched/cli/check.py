@@ -13,7 +13,7 @@ import msgspec
 
 from lws_sched.admission.registration import CONTROLLER, EXTENDER
 from lws_sched.api import names
-from lws_sched.api.core import LEASE, MUTATING_WEBHOOKS, NODE, POD, VALIDATING_WEBHOOKS, Node
+from lws_sched.api.core import LEASE, MUTATING_WEBHOOKS, NODE, POD, VALIDATING_WEBHOOKS, Node, Taint
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.meta import Kind, Meta, Wire
 from lws_sched.api.placement import GROUP_PLACEMENT
@@ -291,7 +291,7 @@ def _nodes(client: Reads) -> Iterator[Finding]:
 
 
 def _taints(nodes: list[Node]) -> Finding:
-    bare = [node.metadata.name for node in nodes if not any(taint.effect == "NoSchedule" for taint in node.spec.taints)]
+    bare = [node.metadata.name for node in nodes if not any(map(_keeps_off, node.spec.taints))]
     if not bare:
         return Finding("accelerator nodes", OK, f"{plural(len(nodes), 'node')}, all tainted against other pods")
     return Finding(
@@ -301,6 +301,12 @@ def _taints(nodes: list[Node]) -> Finding:
         "and memory of reserved slots",
         f"taint them, for example {bare[0]} with nvidia.com/gpu=:NoSchedule",
     )
+
+
+def _keeps_off(taint: Taint) -> bool:
+    """For good: not while a group holds the node, or while it is cordoned or unwell."""
+    is_passing = taint.key == names.RESERVED_TAINT or taint.key.startswith("node.kubernetes.io/")
+    return taint.effect in ("NoSchedule", "NoExecute") and not is_passing
 
 
 def _has_accelerators(node: Node) -> bool:

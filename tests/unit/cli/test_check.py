@@ -153,6 +153,11 @@ def _no_taints(it: Installation) -> None:
     it.objects["Node"][1]["spec"] = {}
 
 
+def _taints_that_pass(it: Installation) -> None:
+    keys = ("lws-sched.io/reserved", "node.kubernetes.io/unschedulable")
+    it.objects["Node"][1]["spec"] = {"taints": [{"key": key, "effect": "NoSchedule"} for key in keys]}
+
+
 @pytest.mark.parametrize(
     ("spoil", "what", "result", "said"),
     [
@@ -196,6 +201,7 @@ def _no_taints(it: Installation) -> None:
         (_old_client_certificate, CALLS, FAILED, "they end on"),
         (_no_labels, "topology labels", WARNING, "none of 2 nodes carries one"),
         (_no_taints, "accelerator nodes", WARNING, "1 of 2 nodes have no taint"),
+        (_taints_that_pass, "accelerator nodes", WARNING, "1 of 2 nodes have no taint"),
     ],
 )
 def test_what_is_broken_is_named_with_a_fix(spoil: Any, what: str, result: str, said: str) -> None:

@@ -189,6 +189,13 @@ def test_an_alert_asks_for_metrics_and_labels_that_exist(rule: dict[str, Any]) -
     assert rule["annotations"]["runbook_url"] == f"docs/troubleshooting.md#{rule['alert'].lower()}"
 
 
+def test_the_troubleshooting_page_has_a_section_for_every_alert() -> None:
+    page = (DEPLOY.parent / "docs" / "troubleshooting.md").read_text()
+    headings = {line.lstrip("# ").lower() for line in page.splitlines() if line.startswith("#")}
+
+    assert {rule["alert"].lower() for rule in rules()} <= headings
+
+
 @pytest.mark.parametrize("panel", panels(), ids=lambda panel: panel["title"])
 def test_a_panel_asks_for_metrics_and_labels_that_exist(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
