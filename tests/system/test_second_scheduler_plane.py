@@ -6,6 +6,7 @@ import json
 import ssl
 from collections.abc import Iterator
 from http.client import HTTPSConnection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +28,7 @@ PODS = path_of("pods", "default")
 @pytest.fixture(scope="module")
 def product() -> Iterator[SecondScheduler]:
     with start_plane() as plane:
-        create_nodes(plane, rack_nodes(2, 4))
+        create_nodes(plane, [*rack_nodes(2, 4), *tpu_slices(2, 4)])
         product = SecondScheduler(plane)
         product.install()
         yield product
@@ -40,8 +41,7 @@ def test_a_group_is_placed_whole_over_the_secured_calls(product: SecondScheduler
     pods = product.plane.client.list(PODS)
     racks = {(pod["metadata"]["name"].split("-")[1], pod["spec"]["nodeName"].rpartition("-host")[0]) for pod in pods}
     assert len(racks) == 2, f"each group in one rack, and not {sorted(racks)}"
-    tainted = product.plane.client.list(path_of("nodes"))
-    assert all(any(t["key"] == "lws-sched.io/reserved" for t in each["spec"].get("taints", ())) for each in tainted)
+    assert tainted(product) == {pod["spec"]["nodeName"] for pod in pods}
 
 
 def test_the_second_scheduler_leads_by_a_lease_of_its_own(product: SecondScheduler) -> None:
@@ -86,6 +86,14 @@ def all_bound(product: SecondScheduler, count: int) -> bool:
     return len([pod for pod in product.plane.client.list(PODS) if pod["spec"].get("nodeName")]) == count
 
 
+def tainted(product: SecondScheduler) -> set[str]:
+    return {
+        node["metadata"]["name"]
+        for node in product.plane.client.list(path_of("nodes"))
+        if any(taint["key"] == "lws-sched.io/reserved" for taint in node["spec"].get("taints", ()))
+    }
+
+
 def is_answered(product: SecondScheduler, context: ssl.SSLContext) -> bool:
     try:
         return "NodeNames" in asked(product, context)
@@ -98,3 +106,73 @@ def asked(product: SecondScheduler, context: ssl.SSLContext) -> Any:
     pod = {"metadata": {"name": "p", "namespace": "default"}, "spec": {"containers": []}}
     connection.request("POST", "/filter", json.dumps({"Pod": pod, "NodeNames": ["a"]}))
     return json.loads(connection.getresponse().read())
+
+
+# --- samples ---------------------------------------------------------------------------------------------------------
+RACK, BLOCK, ZONE = "topology.lws-sched.io/rack", "topology.lws-sched.io/block", "topology.kubernetes.io/zone"
+POOL = "cloud.google.com/gke-nodepool"
+SHARED = {
+    "cpu-leader": (RACK,),
+    "hpa": (RACK,),
+    "leader-ready": (RACK,),
+    "preferred": (RACK, ZONE),
+    "priority": (RACK,),
+    "subgroups": (BLOCK,),
+    "tpu-slice": (POOL,),
+    "vllm": (RACK,),
+}
+"""Of each sample the labels whose one value all members of a group share. `first` is placed above, and `trap`, which
+needs a thousand nodes, by tests/scenarios/test_trap.py."""
+
+
+def tpu_slices(count: int, hosts: int) -> list[dict[str, Any]]:
+    """Node pools as GKE makes them: a slice of v5e each, four chips a host."""
+    nodes = rack_nodes(count, hosts, accelerators=4, resource="google.com/tpu", rack_label=POOL, prefix="tpu-")
+    for node in nodes:
+        node["metadata"]["labels"] |= {
+            "cloud.google.com/gke-tpu-accelerator": "tpu-v5-lite-podslice",
+            "cloud.google.com/gke-tpu-topology": "4x4",
+        }
+        node["spec"] = {"taints": [{"key": "google.com/tpu", "value": "present", "effect": "NoSchedule"}]}
+    return nodes
+
+
+def test_every_sample_is_placed_by_some_test() -> None:
+    samples = {path.stem for path in (DEPLOY / "samples").glob("*.yaml")}
+    assert samples == {*SHARED, "first", "trap"}
+
+
+@pytest.mark.parametrize("name", sorted(SHARED))
+def test_a_sample_is_placed(product: SecondScheduler, name: str) -> None:
+    plane = product.plane
+    plane.kubectl("delete", "leaderworkersets", "--all", "--cascade=foreground", "--timeout=60s")
+    path = str(DEPLOY / "samples" / f"{name}.yaml")
+    plane.kubectl("apply", "--server-side", "-f", path)
+    try:
+        sets = [each for each in yaml.safe_load_all(Path(path).read_text()) if each["kind"] == "LeaderWorkerSet"]
+        # The autoscaler brings its set to its own minimum.
+        replicas = {each["metadata"]["name"]: each["spec"].get("replicas", 2) for each in sets}
+        size = {each["metadata"]["name"]: each["spec"]["leaderWorkerTemplate"]["size"] for each in sets}
+        wanted = {f"{each}-{index}": size[each] for each in replicas for index in range(replicas[each])}
+        wait_until(lambda: placed(product) == wanted, f"{wanted} are bound, and not {placed(product)}", 90)
+        for group, nodes in nodes_of_groups(product).items():
+            for label in SHARED[name]:
+                assert len({node["metadata"]["labels"][label] for node in nodes}) == 1, f"{group} in one {label}"
+    finally:
+        plane.kubectl("delete", "-f", path, "--cascade=foreground", "--timeout=60s")
+
+
+def nodes_of_groups(product: SecondScheduler) -> dict[str, list[dict[str, Any]]]:
+    """The nodes of the bound members of each group, by its leader's name."""
+    nodes = {node["metadata"]["name"]: node for node in product.plane.client.list(path_of("nodes"))}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for pod in product.plane.client.list(PODS):
+        labels = pod["metadata"]["labels"]
+        if pod["spec"].get("nodeName"):
+            group = f"{labels['leaderworkerset.sigs.k8s.io/name']}-{labels['leaderworkerset.sigs.k8s.io/group-index']}"
+            found.setdefault(group, []).append(nodes[pod["spec"]["nodeName"]])
+    return found
+
+
+def placed(product: SecondScheduler) -> dict[str, int]:
+    return {group: len(nodes) for group, nodes in nodes_of_groups(product).items()}
