@@ -74,8 +74,8 @@ class Scenery:
 
 def scenery(nodes: int) -> Scenery:
     """A cluster of so many hosts in its daily life: some groups run, some are on their way, some wait."""
-    racks = max(2, nodes // 16)
-    found = Scenery(racks, -(-nodes // racks)).taken(11).closed("rack-01-host-02", "rack-001-host-07")
+    racks = max(2, -(-nodes // 16))
+    found = Scenery(racks, min(16, nodes // 2)).taken(11).closed("rack-01-host-02", "rack-001-host-07")
     found.groups(lws("llama", replicas=max(1, racks // 4), size=min(12, nodes // 3)).required())
     found.groups(lws("mixtral", replicas=max(1, racks // 3), size=min(4, nodes // 4)).required())
     found.groups(lws("whisper", replicas=max(1, racks // 6), size=2).accelerators(4).required())

@@ -160,9 +160,9 @@ const isLost = () => problem !== null && (lastAnswer === 0 || feed.now() - lastA
 function showLive() {
   const state = isLost() || problem instanceof SignedOut ? "lost" : lastAnswer ? "live" : "";
   byId("live").dataset.state = state;
-  const leader = model?.state.leader;
-  const who = leader?.holder ? `, ${leader.holder} leads` : "";
-  const text = state === "lost" ? "No answer" : state === "live" ? `Live${who}` : "Connecting";
+  const { holder } = model?.state.leader ?? {};
+  byId("leader").textContent = holder && state === "live" ? `${holder} leads` : "";
+  const text = { lost: "No answer", live: "Live", "": "Connecting" }[state];
   if (byId("live-text").textContent !== text) byId("live-text").textContent = text;
   document.body.classList.toggle("stale", state === "lost");
   showBanner();

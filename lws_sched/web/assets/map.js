@@ -81,6 +81,7 @@ export class HostMap {
     for (const heading of this.#arranged.headings) this.#heading(heading);
     for (const place of this.#arranged.places) this.#domain(place);
     this.#rings();
+    performance.mark("drawn");
   }
 
   #scale(width, height) {

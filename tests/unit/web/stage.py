@@ -15,6 +15,7 @@ from lws_sched.api.placement import GROUP_PLACEMENT
 from lws_sched.api.timestamps import micro_time
 from lws_sched.intake.what_if import template_shapes
 from lws_sched.kube.informer import Informer
+from lws_sched.kube.port import Clock
 from lws_sched.kube.store import WatchEvent
 from lws_sched.placement import LEVELS
 from lws_sched.sim.loop import SimClock
@@ -32,7 +33,7 @@ RACK = "topology.lws-sched.io/rack"
 
 @dataclass
 class Stage:
-    clock: SimClock = field(default_factory=SimClock)
+    clock: Clock = field(default_factory=SimClock)
     leader: Leader = Leader("leads", "extender-0")
     missing: tuple[str, ...] = ()
 
@@ -109,6 +110,7 @@ class Stage:
         return self
 
     def after(self, seconds: float) -> Stage:
+        assert isinstance(self.clock, SimClock)
         self.clock.elapsed += seconds
         return self
 
