@@ -79,6 +79,7 @@ def configuration() -> str:
     parts.extend(f"| `{flag.name}` | `{flag.path}` |\n" for flag in FLAGS)
     parts.append("| `--bind-address` (extender) | `verbs.bindAddress` |\n")
     parts.append("| `--placement-bind-address` (extender) | `placementService.bindAddress` |\n")
+    parts.append("| `--page-bind-address` (extender) | `page.bindAddress` |\n")
     parts.append("| `--webhook-bind-address` | `webhook.host`, `webhook.port` |\n")
     parts.append(
         "\nBeside these: `--config`, `--kubeconfig`, `--log-level`, and `--namespace`, which wins over the pod's own "

@@ -179,6 +179,18 @@ class PlacementService(Section, frozen=True, kw_only=True):
     ] = ":9444"
 
 
+class Page(Section, frozen=True, kw_only=True):
+    """docs/page.md."""
+
+    bind_address: Annotated[
+        str,
+        Meta(
+            description="Where every replica serves the page, over TLS with the webhooks' certificate, to callers "
+            "whose token may GET the nonResourceURL /page; `0` serves none."
+        ),
+    ] = ":8444"
+
+
 class Reservations(Section, frozen=True, kw_only=True):
     """How other pods are kept off what groups hold."""
 
@@ -224,6 +236,7 @@ class ExtenderConfiguration(Common, frozen=True, kw_only=True):
     )
     verbs: Verbs = Verbs()
     placement_service: PlacementService = PlacementService()
+    page: Page = Page()
     reservations: Reservations = Reservations()
 
 

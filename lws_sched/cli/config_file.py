@@ -180,6 +180,7 @@ def _address_problems(configuration: Common) -> Iterator[tuple[str, str]]:
     if isinstance(configuration, ExtenderConfiguration):
         addresses["verbs.bindAddress"] = configuration.verbs.bind_address
         addresses["placementService.bindAddress"] = configuration.placement_service.bind_address
+        addresses["page.bindAddress"] = configuration.page.bind_address
         if configuration.verbs.bind_address == OFF:
             yield "verbs.bindAddress", "must be an address: kube-scheduler calls the extender there"
     for path, text in addresses.items():

@@ -34,8 +34,6 @@ from lws_sched.web.sources import cluster_of, sources, still
 HOST = "127.0.0.1"
 THREADS = 8
 LEASE = "lws-extender.lws-sched.io"
-LEASE_SECONDS = 3.0
-"""A page that cannot tell who leads is better than one that waits."""
 KEY_BYTES = 24
 
 
@@ -68,7 +66,7 @@ def _still(opened: FileCluster) -> tuple[Page, None]:
 
 def _live(opened: LiveCluster, namespace: str) -> tuple[Page, ThreadedRuntime]:
     runtime = ThreadedRuntime(opened.client, Settings("lws-sched-page", socket.gethostname()))
-    leadership = Leadership(opened.client.impatient(LEASE_SECONDS), runtime.clock, namespace, LEASE)
+    leadership = Leadership(runtime.cluster, runtime.clock, runtime.submit, namespace, LEASE)
     found, levels = sources(runtime), opened.levels or _levels(opened)
     questions = Questions(
         lambda: cluster_of(found, levels),

@@ -43,15 +43,19 @@ class PlacementService:
         return self.meter.instruments()
 
 
+def placement_calls(runtime: ThreadedRuntime) -> Calls:
+    """What the service and the page ask. To be called before the runtime starts."""
+    hub = Hub(runtime.informer(GROUP_PLACEMENT))
+    return Calls(runtime, Callers(runtime.cluster, runtime.clock), Desk(Feed(runtime)), hub)
+
+
 def placement_service(
-    configuration: ExtenderConfiguration, runtime: ThreadedRuntime, namespace: str
+    configuration: ExtenderConfiguration, runtime: ThreadedRuntime, namespace: str, calls: Calls
 ) -> PlacementService | None:
     """Not started yet; None where it is turned off. To be called before the runtime starts."""
     where = address(configuration.placement_service.bind_address)
     if where is None:
         return None
-    hub = Hub(runtime.informer(GROUP_PLACEMENT))
-    calls = Calls(runtime, Callers(runtime.cluster, runtime.clock), Desk(Feed(runtime)), hub)
     meter = CallMeter(runtime.clock)
     server = PlacementServer(calls, *where, meter, runtime.clock)
     source = endpoints.webhook_certificate(configuration, runtime.cluster, runtime.clock, namespace)

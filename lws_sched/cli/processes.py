@@ -128,8 +128,9 @@ def run_controller(invocation: Invocation) -> int:
 
 def run_extender(invocation: Invocation) -> int:
     """Run the extender until SIGTERM; the exit code."""
-    from lws_sched.cli.placement_server import PlacementService, placement_service
-    from lws_sched.cli.verb_server import VerbServer, verb_server
+    from lws_sched.cli.page_server import page_server
+    from lws_sched.cli.placement_server import placement_calls, placement_service
+    from lws_sched.cli.verb_server import verb_server
     from lws_sched.extender.app import Options, build
     from lws_sched.extender.leader_label import LeaderLabel
     from lws_sched.extender.metering import MeteredVerbs, PlacementMeter
@@ -142,8 +143,12 @@ def run_extender(invocation: Invocation) -> int:
             verbs = MeteredVerbs(app.verbs, runtime.clock)
             namespace = invocation.namespace or config.namespace_of(configuration)
             server = verb_server(configuration, verbs, runtime.cluster, runtime.clock, namespace)
-            answers = placement_service(configuration, runtime, namespace)
-            servers: list[VerbServer | PlacementService] = [server] if answers is None else [server, answers]
+            calls = placement_calls(runtime)
+            others = (
+                placement_service(configuration, runtime, namespace, calls),
+                page_server(configuration, runtime, namespace, calls),
+            )
+            servers = [server, *(each for each in others if each is not None)]
             pod, lease = os.environ.get("POD_NAME"), runtime.settings.lease
             label = LeaderLabel(runtime, lease.namespace, pod) if pod and lease else None
             return Parts(

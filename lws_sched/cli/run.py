@@ -53,6 +53,7 @@ def controller(**flags: Any) -> None:
 @click.option(
     "--placement-bind-address", show_default=":9444", help="Where the placement service (gRPC) is; 0 for none."
 )
+@click.option("--page-bind-address", show_default=":8444", help="Where the page is served; 0 for none.")
 def extender(**flags: Any) -> None:
     """Run the planner, the pod webhook, and the scheduler extender."""
     sys.exit(run_extender(_invocation(flags)))
@@ -61,7 +62,11 @@ def extender(**flags: Any) -> None:
 def _invocation(flags: dict[str, Any]) -> Invocation:
     """Part what overrides the configuration from the rest."""
     paths = {flag.name.lstrip("-").replace("-", "_"): flag.path for flag in FLAGS}
-    paths |= {"bind_address": "verbs.bindAddress", "placement_bind_address": "placementService.bindAddress"}
+    paths |= {
+        "bind_address": "verbs.bindAddress",
+        "placement_bind_address": "placementService.bindAddress",
+        "page_bind_address": "page.bindAddress",
+    }
     overrides = {paths[name]: value for name, value in flags.items() if name in paths and value is not None}
     if (webhooks := flags["webhook_bind_address"]) is not None:
         host, _, port = webhooks.rpartition(":")

@@ -38,12 +38,16 @@ _STATUS = {
 }
 
 
-class Call(Patience, Protocol):
-    """One call under way."""
+class Asking(Patience, Protocol):
+    """Somebody who waits for one answer."""
 
     @property
     def authorization(self) -> str:
-        """Its metadata's, "" where there is none."""
+        """The Authorization header, "" where there is none."""
+
+
+class Call(Asking, Protocol):
+    """One call under way."""
 
     def on_end(self, task: Callable[[], None]) -> None:
         """Have a task called when the call ends, by whomever."""
@@ -61,7 +65,7 @@ class Calls:
     desk: Desk
     hub: Hub
 
-    def plan(self, body: bytes, call: Call) -> bytes:
+    def plan(self, body: bytes, call: Asking) -> bytes:
         self._known(call)
         request: pb.PlanRequest = _parsed(pb.PlanRequest, body)
         _check_name("namespace", request.namespace or "default")
@@ -74,7 +78,7 @@ class Calls:
 
         return self.desk.ask(question, admit, call)
 
-    def defragment(self, body: bytes, call: Call) -> bytes:
+    def defragment(self, body: bytes, call: Asking) -> bytes:
         self._may(call, on_resource("list", GROUP_PLACEMENT, role=ROLE))
         request: pb.DefragmentRequest = _parsed(pb.DefragmentRequest, body)
         _check_name("namespace", request.namespace or "default")
@@ -82,7 +86,7 @@ class Calls:
         question = frames.Plan(request.manifests, request.namespace, request.cluster, now, moves=True)
         return self.desk.ask(question, lambda sets: self._admitted(sets, call), call)
 
-    def explain(self, body: bytes, call: Call) -> bytes:
+    def explain(self, body: bytes, call: Asking) -> bytes:
         self._known(call)
         request: pb.ExplainRequest = _parsed(pb.ExplainRequest, body)
         _check_name("namespace", request.namespace or "default")
@@ -115,18 +119,18 @@ class Calls:
 
     # --- who may -----------------------------------------------------------------------------------------------------
 
-    def _known(self, call: Call) -> None:
+    def _known(self, call: Asking) -> None:
         """Before anything is read: is it a user at all?"""
         self._may(call)
 
-    def _may(self, call: Call, *rights: Right) -> None:
+    def _may(self, call: Asking, *rights: Right) -> None:
         verdict = self.callers.judge(call.authorization, *rights)
         if verdict.status is not HTTPStatus.OK:
             raise Refusal(_STATUS[verdict.status], verdict.sentence)
 
     # --- what admission makes of pods --------------------------------------------------------------------------------
 
-    def _admitted(self, sets: tuple[Template, ...], call: Call) -> Admitted:
+    def _admitted(self, sets: tuple[Template, ...], call: Asking) -> Admitted:
         """Asked only for those who may make such sets: for others we would be asking what they may not know."""
         allowed: dict[str, bool] = {}
         for each in sets:
@@ -141,11 +145,11 @@ class Calls:
         ]
         return Admitted(asked.specs, (*asked.notes, *notes))
 
-    def _dry_run(self, sets: tuple[Template, ...] | list[Template], call: Call) -> Admitted:
+    def _dry_run(self, sets: tuple[Template, ...] | list[Template], call: Asking) -> Admitted:
         found = [self._specs(each, call) for each in sets]
         return Admitted(tuple(specs for specs, _ in found), tuple(note for _, note in found if note))
 
-    def _specs(self, template: Template, call: Call) -> tuple[tuple[bytes, ...], str]:
+    def _specs(self, template: Template, call: Asking) -> tuple[tuple[bytes, ...], str]:
         specs = []
         for pod in template.pods:
             if call.remaining() <= 0 or not call.is_wanted():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
@@ -24,10 +25,11 @@ class Leader(msgspec.Struct, frozen=True):
 
 @dataclass
 class Leadership:
-    """Not thread-safe: `Page` asks under its lock."""
+    """Says what was found last, and looks again on another thread: nobody who looks at the page waits for that."""
 
     cluster: Cluster
     clock: Clock
+    submit: Callable[[Callable[[], None]], None]
     namespace: str
     name: str
     _known: Leader = field(default=Leader(UNKNOWN))
@@ -37,10 +39,13 @@ class Leadership:
         now = self.clock.monotonic()
         if now >= self._asked + LOOK_SECONDS:
             self._asked = now
-            self._known = self._look()
+            self.submit(self._look)
         return self._known
 
-    def _look(self) -> Leader:
+    def _look(self) -> None:
+        self._known = self._found()
+
+    def _found(self) -> Leader:
         try:
             spec = self.cluster.get(LEASE, self.namespace, self.name).spec
         except NotFound:

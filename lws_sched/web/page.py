@@ -42,7 +42,7 @@ class Surroundings:
 
     asker: Asker
     leader: Callable[[], Leader] = lambda: Leader(UNKNOWN)
-    """Asked under the page's lock, so it must not wait for long."""
+    """Asked under the page's lock, so it must not wait."""
     missing: Callable[[], Sequence[str]] = tuple
     """The kinds of which there is no complete list yet."""
     levels: tuple[Level, ...] = LEVELS

@@ -102,6 +102,7 @@ class DrillSystem(LwsSched):
     def _start_replica(self, name: str) -> None:
         more = ["--bind-address", f"{LOCALHOST}:{self._verbs[name]}", "--kubeconfig", str(self._credentials())]
         more += ["--webhook-url", f"https://{LOCALHOST}:{self.to_hooks.port}", "--placement-bind-address=0"]
+        more += ["--page-bind-address=0"]
         more += [f"--leader-elect-{term}={seconds}" for term, seconds in TERMS.items()]
         self._spawn(name, "extender", self._hooks[name], *more, *self._extender_options())
 

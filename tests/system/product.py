@@ -28,7 +28,7 @@ class LwsSched:
 
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
-        self._controller_port, self._hook_port, self._verbs_port, self.placement_port = free_ports(4)
+        self._controller_port, self._hook_port, self._verbs_port, self.placement_port, self.page_port = free_ports(5)
         self.metrics_ports = dict(zip((CONTROLLER, EXTENDER), free_ports(2), strict=True))
 
     @property
@@ -50,6 +50,7 @@ class LwsSched:
     def start_extender(self) -> None:
         where = ["--bind-address", f"{LOCALHOST}:{self._verbs_port}"]
         where += ["--placement-bind-address", f"{LOCALHOST}:{self.placement_port}"]
+        where += ["--page-bind-address", f"{LOCALHOST}:{self.page_port}"]
         self._spawn(EXTENDER, "extender", self._hook_port, *where)
 
     def scheduler_config(self) -> dict[str, Any]:

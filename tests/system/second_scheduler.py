@@ -48,6 +48,7 @@ class SecondScheduler(LwsSched):
     def start_extender(self) -> None:
         config = self._written("extender.yaml", self._config_map("lws-sched-extender-config"))
         where = ["--bind-address", f"{EVERYWHERE}:{self._verbs_port}", "--placement-bind-address=0"]
+        where += ["--page-bind-address=0"]
         self._spawn(EXTENDER, "extender", self._hook_port, "--config", str(config), *where)
 
     def start_scheduler(self) -> None:

@@ -383,6 +383,7 @@ def test_the_extender_runs_under_its_own_account(edges: Edges) -> None:
     argv += ["--webhook-url", f"https://{LOCALHOST}:{hooks}", "--webhook-bind-address", f"{LOCALHOST}:{hooks}"]
     argv += ["--bind-address", f"{LOCALHOST}:{verbs}", "--metrics-bind-address", f"{LOCALHOST}:{metrics}"]
     argv += ["--health-probe-bind-address", f"{LOCALHOST}:{probes}", "--placement-bind-address", f"{LOCALHOST}:0"]
+    argv += ["--page-bind-address", f"{LOCALHOST}:0"]
     pod = {"metadata": {"name": "extender-0"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     edges.client.create(path_of("pods", NAMESPACE), pod)
 

@@ -29,7 +29,7 @@ class ApiServer:
 
 def leadership(answer: LeaseSpec | ApiError) -> tuple[Leadership, ApiServer, SimClock]:
     server, clock = ApiServer(answer), SimClock()
-    return Leadership(cast("Cluster", server), clock, "lws-system", "lws-extender"), server, clock
+    return Leadership(cast("Cluster", server), clock, lambda task: task(), "lws-system", "lws-extender"), server, clock
 
 
 def held(clock: SimClock, ago: float) -> LeaseSpec:
