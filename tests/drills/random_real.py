@@ -93,6 +93,8 @@ class _Drill:
         """Let the cluster come to rest; what is wrong with it then."""
         start, unwell_until, restless_at = time.monotonic(), 0.0, time.monotonic()
         while True:
+            if self._cluster.revive():
+                start = time.monotonic()  # that was a fault
             picture = Picture.of(self._cluster)
             partial, idle = outcome.partial(picture), outcome.idle(picture)
             now = time.monotonic()

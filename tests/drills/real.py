@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +35,7 @@ from tests.system import product
 from tests.system.product import LwsSched
 
 R = TypeVar("R")
+PATIENCE_SECONDS, POLL_SECONDS = 30.0, 0.2
 SECOND = "second-scheduler"
 SECOND_DEPLOYED = product.DEPLOY / "kustomize" / "default" / "scheduler.yaml"
 REPLICAS = (product.EXTENDER, f"{product.EXTENDER}-b")
@@ -184,6 +186,20 @@ class RealCluster(PlaneCluster, Breakable):
     def delete(self, resource: str, name: str, *, force: bool = False) -> None:
         _asked(lambda: super(RealCluster, self).delete(resource, name, force=force))
 
+    def find(self, resource: str, name: str) -> Body | None:
+        return _patiently(lambda: super(RealCluster, self).find(resource, name))
+
+    def all(self, resource: str) -> list[Body]:
+        return _patiently(lambda: super(RealCluster, self).all(resource))
+
+    def revive(self) -> bool:
+        """Start what has ended by itself, as a kubelet would: a process ends where it loses its Lease. Whether any had."""
+        components = (EXTENDER, CONTROLLER) if self._system.has_controller else (EXTENDER,)
+        ended = [each for each in components if not self._plane.component(self.process(each)).alive]
+        for component in ended:
+            self.start(component)
+        return bool(ended)
+
     def crash(self, component: str) -> None:
         with self._life:
             super().crash(component)
@@ -256,6 +272,19 @@ class RealCluster(PlaneCluster, Breakable):
         self._plane.kill_component("etcd")
         self._plane.start_component("etcd")
         self.faults.append(self.now())
+
+
+def _patiently(request: Callable[[], R]) -> R:
+    """What is looked at while the API server may just be coming back."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return request()
+        except (ApiError, urllib3.exceptions.HTTPError) as refused:
+            is_final = isinstance(refused, ApiError) and refused.status < 500
+            if is_final or time.monotonic() > end:
+                raise
+            time.sleep(POLL_SECONDS)
 
 
 def _asked(request: Callable[[], R]) -> R:
