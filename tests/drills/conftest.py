@@ -29,6 +29,8 @@ SHORT = (
 """What `make test` drills on the real control plane; `make drills` does all."""
 SECOND = "plane-second"
 _numbers = count(1)
+_recoveries: list[float] = []
+"""Of the named drills on the real control plane: seconds from the last fault until the end that was asked for."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -38,6 +40,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.long)
     # Each of the three systems is started once.
     items.sort(key=lambda item: ("uncontrolled" in getattr(item, "fixturenames", ()), f"[{SECOND}" in item.nodeid))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _recoveries:
+        failed = len(terminalreporter.getreports("failed")) + len(terminalreporter.getreports("error"))
+        terminalreporter.write_line(
+            f"{len(_recoveries)} named drills on the real control plane, {failed} with a broken invariant or a group "
+            f"left partial, longest recovery {max(_recoveries):.1f} s"
+        )
 
 
 class SimDrill(SimCluster, Breakable):
@@ -111,6 +122,7 @@ def _real(system: DrillSystem, folder: Path) -> Iterator[Breakable]:
     try:
         yield cluster
     finally:
+        _recoveries.append(cluster.now() - max(cluster.faults, default=cluster.now()))
         cluster.mend()
         cluster.close()
     cluster.invariants_hold()

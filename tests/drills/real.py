@@ -193,7 +193,8 @@ class RealCluster(PlaneCluster, Breakable):
         return _patiently(lambda: super(RealCluster, self).all(resource))
 
     def revive(self) -> bool:
-        """Start what has ended by itself, as a kubelet would: a process ends where it loses its Lease. Whether any had."""
+        """Start what has ended by itself, as a kubelet would: a process ends where it loses its Lease. Whether any
+        had."""
         components = (EXTENDER, CONTROLLER) if self._system.has_controller else (EXTENDER,)
         ended = [each for each in components if not self._plane.component(self.process(each)).alive]
         for component in ended:
