@@ -68,9 +68,9 @@ class DrillSystem(LwsSched):
         return f"http://{LOCALHOST}:{self.to_verbs.port}"
 
     def leader(self) -> str:
-        """The replica that the Lease names; the last one known while the API server is away."""
+        """The replica that the Lease names; the last that it named while nobody leads, or the API server is away."""
         with contextlib.suppress(ApiError, urllib3.exceptions.HTTPError, OSError):
-            self._holder = self.plane.client.get(LEASE)["spec"].get("holderIdentity") or ""
+            self._holder = self.plane.client.get(LEASE)["spec"].get("holderIdentity") or self._holder
         return self._holder
 
     def start_extender(self) -> None:
