@@ -66,6 +66,10 @@ class Told:
     def delete_object(self, kind: Kind[Any], name: str) -> None:
         self.world.server.delete(kind, NAMESPACE, name, propagation="Background")
 
+    def wait_ready(self, groups: int) -> None:
+        """Longer than a StatefulSet whose pods' names were taken backs off."""
+        self.world.run(until=lambda: self.ready_groups() == groups)
+
     def delete(self) -> None:
         self.world.server.delete(LEADER_WORKER_SET, NAMESPACE, SET, propagation="Background")
 

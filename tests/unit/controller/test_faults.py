@@ -58,6 +58,7 @@ STORIES: dict[str, tuple[Step, ...]] = {
         lambda tale: tale.delete_object(SERVICE, SET),
         lambda tale: tale.delete_object(STATEFUL_SET, f"{SET}-1"),
         lambda tale: tale.delete_object(STATEFUL_SET, SET),
+        lambda tale: tale.wait_ready(2),
         lambda tale: tale.delete_pod(f"{SET}-0"),
     ),
     "a container restarts": (_create(), lambda tale: tale.restart_container(WORKER)),
