@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.hand_made.stage import (
@@ -186,3 +188,43 @@ def test_what_nobody_gave_has_the_apis_defaults_and_nothing_else_is_added(plane_
         "networkConfig": {"subdomainPolicy": "Shared"},
         **rolling(),
     }
+
+
+WHOLE = rolling()["rolloutStrategy"]
+EXPLICIT = rolling(partition=2, maxUnavailable=2, maxSurge="10%")
+
+
+@pytest.mark.plane
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"networkConfig": {"subdomainPolicy": None}}, {"networkConfig": {"subdomainPolicy": "Shared"}}),
+        ({"networkConfig": None}, {"networkConfig": {"subdomainPolicy": "Shared"}}),
+        ({"rolloutStrategy": {}}, {"rolloutStrategy": WHOLE}),
+        ({"rolloutStrategy": {"type": ""}}, {"rolloutStrategy": WHOLE}),
+        ({"rolloutStrategy": {"rollingUpdateConfiguration": {}}}, {"rolloutStrategy": WHOLE}),
+        (
+            rolling(partition=2, maxUnavailable=2, maxSurge="10%"),
+            rolling(partition=2, maxUnavailable=2, maxSurge="10%"),
+        ),
+    ],
+)
+def test_what_is_given_in_part_is_made_whole(plane_stage: Stage, given: dict[str, Any], wanted: dict[str, Any]) -> None:
+    made = plane_stage.client.create(plane_stage.path(SETS), manifest(**given), dryRun="All")
+    assert wanted.items() <= made["spec"].items()
+
+
+@pytest.mark.plane
+@pytest.mark.parametrize(
+    ("policy", "wanted"),
+    [
+        ("", "RecreateGroupOnPodRestart"),
+        ("Default", "None"),
+        ("None", "None"),
+        ("RecreateGroupAfterStart", "RecreateGroupAfterStart"),
+    ],
+)
+def test_restart_policies_old_and_new(plane_stage: Stage, policy: str, wanted: str) -> None:
+    given = manifest(template={"restartPolicy": policy})
+    made = plane_stage.client.create(plane_stage.path(SETS), given, dryRun="All")
+    assert made["spec"]["leaderWorkerTemplate"]["restartPolicy"] == wanted
