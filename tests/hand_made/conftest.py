@@ -17,7 +17,7 @@ QUIET_SECONDS = 0.1
 _numbers = count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bare_plane() -> Iterator[ControlPlane]:
     """An API server and our controller, the only one that acts."""
     # Nobody makes service accounts there.
