@@ -29,8 +29,9 @@ from lws_sched.core.applied import WHOLE_STATEFUL_SET, WholeStatefulSet
 from lws_sched.kube.port import Change, Informer, Queue, Runtime
 
 _FEW_GROUPS = 20
-_SECONDS_PER_GROUP = 0.0002
-"""How long a change of one group waits for others, per group of its set: several times what counting them takes."""
+_SECONDS_PER_GROUP = 0.001
+"""How long a change of one group waits for others, per group of its set: several times what counting them and writing
+the status takes, of which the API server does most."""
 _BY_SET = "set"
 _BY_GROUP = "group"
 _LEADERS_BY_SET = "leaders"
@@ -137,8 +138,11 @@ class Subscriptions:
     def wrote(self, obj: Object) -> None:
         """Take in what a write answered. The watch will not tell of it: whom else it concerns hears it here."""
         self.watches.learn(obj)
-        if isinstance(obj, StatefulSet | WholeStatefulSet):
-            self.sets.add(set_key(obj.metadata))
+        match obj:
+            case WholeStatefulSet():
+                self.sets.add(set_key(obj.metadata))
+            case StatefulSet():
+                self._recount(set_key(obj.metadata))
 
     def _set_changed(self, change: Change[LeaderWorkerSet]) -> None:
         key = key_of(change.latest)
@@ -149,8 +153,11 @@ class Subscriptions:
 
     def _leaders_changed(self, change: Change[WholeStatefulSet]) -> None:
         """How many of its leaders are ready is read from the leaders."""
-        if change.old is None or change.new is None or _what_is_applied(change.old) != _what_is_applied(change.new):
-            self.sets.add(set_key(change.latest.metadata))
+        old, new, key = change.old, change.new, set_key(change.latest.metadata)
+        if old is None or new is None or _what_is_applied(old) != _what_is_applied(new):
+            self.sets.add(key)
+        elif old.status.replicas != new.status.replicas:
+            self._recount(key)
 
     def _workers_changed(self, change: Change[StatefulSet]) -> None:
         """The set counts its ready groups; the group may have lost its workers, or may have them now. That one worker
@@ -209,8 +216,7 @@ def _identity(meta: Meta) -> tuple[object, ...]:
 
 
 def _what_is_applied(leaders: WholeStatefulSet) -> tuple[object, ...]:
-    meta = leaders.metadata
-    return _identity(meta), meta.annotations, leaders.status.replicas
+    return _identity(leaders.metadata), leaders.metadata.annotations
 
 
 def _what_a_set_counts(leader: Pod | None) -> tuple[object, ...] | None:

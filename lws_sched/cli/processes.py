@@ -49,7 +49,7 @@ C = TypeVar("C", bound=Common)
 
 SWITCH_SECONDS = 0.0002
 """How long a busy thread keeps the interpreter when another wants it. The default of 5 ms is far more than a `filter`
-call may take, and each call needs the interpreter several times."""
+call or a webhook may take, and each call needs the interpreter several times."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +135,6 @@ def run_extender(invocation: Invocation) -> int:
     from lws_sched.extender.leader_label import LeaderLabel
     from lws_sched.extender.metering import MeteredVerbs, PlacementMeter
 
-    sys.setswitchinterval(SWITCH_SECONDS)
-
     def configured(configuration: ExtenderConfiguration) -> Assemble:
         def assemble(runtime: ThreadedRuntime) -> Parts:
             app = build(runtime, Options(taint_reserved_nodes=configuration.reservations.taint_nodes))
@@ -173,6 +171,7 @@ def run_extender(invocation: Invocation) -> int:
 
 def _run(invocation: Invocation, name: str, kind: type[C], configured: Callable[[C], Assemble]) -> int:
     _log_to_stderr(invocation.log_level)
+    sys.setswitchinterval(SWITCH_SECONDS)
     # Thousands of decoded objects live long and hold no cycles: looking through them over and over finds nothing.
     gc.set_threshold(50_000, 50, 100)
     try:
