@@ -9,7 +9,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constrai
 # Whole groups on a real control plane; what each measures is said in benchmarks/README.md.
 GANG_BENCHES := $(addprefix bench-,filter ready reaction memory)
 
-.PHONY: demo test controlplane unit fuzz plane check cluster drills drills-short drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind $(GANG_BENCHES) clean
+.PHONY: demo browser test controlplane unit fuzz plane check cluster drills drills-short drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind $(GANG_BENCHES) clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/lws-sched demo
@@ -22,7 +22,7 @@ controlplane: $(VENV)/.dev
 
 # Without a cluster: pure code, and the whole system on the simulated one.
 unit: $(VENV)/.dev
-	@$(BIN)/pytest -m "not plane and not drill" --numprocesses 2 --dist worksteal --quiet
+	@$(BIN)/pytest -m "not plane and not drill and not browser" --numprocesses 2 --dist worksteal --quiet
 
 # What reads from a network or a file, fed with noise: each test that does so tries FUZZ_EXAMPLES times.
 fuzz: $(VENV)/.dev
@@ -52,6 +52,12 @@ drills: controlplane
 # Random faults on the simulated cluster, from printed seeds: as many drills as fit into 40 s, at most 500.
 drills-quick: $(VENV)/.dev
 	@$(BIN)/python -m tests.drills --simulated 500 --seconds 40
+
+# The page in Debian's Chromium, headless; pictures of it into tests/browser/pictures.
+browser: $(VENV)/.browser
+	@for program in chromium chromedriver; do command -v $$program >/dev/null || \
+	  { echo "The page's tests need Chromium and its driver: apt-get install chromium chromium-driver"; exit 1; }; done
+	@$(BIN)/pytest -m browser tests/browser --durations 5 --quiet
 
 cluster: controlplane
 	@$(BIN)/python -m tests.system --nodes $(NODES) --hosts-per-rack $(HOSTS_PER_RACK)
@@ -86,6 +92,10 @@ $(VENV)/.runtime: $(VENV)/bin/python pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.runtime
 	@$(PIP_INSTALL) '.[dev]'
+	@touch $@
+
+$(VENV)/.browser: $(VENV)/.dev
+	@$(PIP_INSTALL) '.[browser]'
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.runtime
