@@ -166,7 +166,11 @@ class Committer:
             raise Refusal("its stage has changed meanwhile")
 
     def _check_member(self, call: BindCall) -> None:
-        """Raise Refusal unless the pod of a held call still is what kube-scheduler saw. A lagging copy is read anew."""
+        """Raise Refusal unless the pod of a held call still is what kube-scheduler saw.
+
+        A lagging copy is read anew, and taken in: whoever looks at the group must not think that a member which is
+        about to be bound is not there.
+        """
         args = call.args
         if not call.is_alive():
             raise Refusal(f"the scheduler gave up on {args.pod_name}")
@@ -176,6 +180,7 @@ class Committer:
                 pod = self.runtime.cluster.get(POD, args.pod_namespace, args.pod_name)
             except NotFound:
                 raise Refusal(f"{args.pod_name} is gone") from None
+            self.pods.learn(pod)
         if pod.metadata.uid != args.pod_uid or pod.metadata.deletion_timestamp:
             raise Refusal(f"{args.pod_name} was deleted")
         if not is_member(pod):

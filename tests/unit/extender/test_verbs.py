@@ -197,6 +197,12 @@ class TestBind:
         assert bench.writes == []
         assert "a-0-2 was deleted" in bench.answers["a-0"]
 
+    def test_a_member_that_only_the_api_server_knows_is_taken_in_before_it_is_bound(self, bench: Bench) -> None:
+        bench.runtime.cluster.pods["ns/a-0-1"] = bench.pods.known.pop("ns/a-0-1")
+        bench.bind_all()
+        assert bench.answers["a-0-1"] == ""
+        assert bench.pods.get("ns", "a-0-1") is not None
+
     def test_a_record_written_anew_while_calls_were_held_commits_nothing(self, bench: Bench) -> None:
         bench.bind("a-0", "n0")
         bench.bind("a-0-1", "n1")
