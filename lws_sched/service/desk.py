@@ -26,8 +26,9 @@ WAITING = 16
 """Questions that wait for a process at most; more are turned away."""
 SLICE_SECONDS = 0.05
 """How soon it is noticed that a caller has gone away."""
-MEMORY_BYTES = 1 << 30
-"""Of one process."""
+MEMORY_BYTES = 512 << 20
+"""Of one process: a fifth of that is what 5,000 nodes and their pods take. All together must fit into the memory of the
+extender's container, as a container that has too little is killed whole."""
 COMMAND = (sys.executable, "-m", "lws_sched.service.worker", str(MEMORY_BYTES))
 
 

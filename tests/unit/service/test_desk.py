@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,7 +43,7 @@ QUESTION = frames.Plan(manifests=SETS, namespace="", cluster="", now=0.0)
 
 @dataclass
 class Caller:
-    seconds: float = 30.0
+    seconds: float = 120.0
     is_there: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -101,21 +101,28 @@ def is_feasible(desk: Desk) -> bool:
     return bool(answer.groups[0].feasible)
 
 
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def pids(desk: Desk) -> list[int]:
     return [each._process.pid for each in (*desk._free, *desk._busy)]
 
 
 @pytest.mark.parametrize("command", [NEVER_ANSWERS, READS_AND_NEVER_ANSWERS], ids=["reads nothing", "reads"])
 def test_work_that_takes_too_long_is_stopped_and_does_not_run_on(desks: Any, command: tuple[str, ...]) -> None:
-    desk = desks(command)
-    seen: list[int] = []
-    watcher = threading.Timer(0.3, lambda: seen.extend(pids(desk)))
-    watcher.start()
+    desk, codes = desks(command), []
+    thread = threading.Thread(target=lambda: codes.append(refused(desk, Caller(seconds=1.0))))
+    thread.start()
+    until(lambda: bool(codes or pids(desk)))
+    (pid,) = pids(desk)
 
-    assert refused(desk, Caller(seconds=0.6)) == "DEADLINE_EXCEEDED"
+    thread.join()
 
-    watcher.join()
-    (pid,) = seen
+    assert codes == ["DEADLINE_EXCEEDED"]
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
     assert pids(desk) == []
@@ -133,8 +140,7 @@ def test_who_waits_for_a_process_waits_no_longer_than_they_said(desks: Any) -> N
     desk, first = desks(NEVER_ANSWERS), Caller()
     thread = threading.Thread(target=lambda: refused(desk, first))
     thread.start()
-    while not pids(desk):
-        time.sleep(0.01)
+    until(lambda: bool(pids(desk)))
 
     assert refused(desk, Caller(seconds=0.2)) == "DEADLINE_EXCEEDED"
     assert len(pids(desk)) == 1
@@ -148,8 +154,7 @@ def test_more_than_so_many_do_not_wait(desks: Any) -> None:
     threads = [threading.Thread(target=lambda each=each: refused(desk, each)) for each in callers]
     for thread in threads:
         thread.start()
-    while desk._waiting < module.WAITING:
-        time.sleep(0.01)
+    until(lambda: desk._waiting == module.WAITING)
 
     assert refused(desk, Caller()) == "RESOURCE_EXHAUSTED"
 
@@ -192,8 +197,7 @@ def test_a_desk_that_stops_ends_what_is_under_way(desks: Any) -> None:
     codes: list[str] = []
     thread = threading.Thread(target=lambda: codes.append(refused(desk, Caller())))
     thread.start()
-    while not pids(desk):
-        time.sleep(0.01)
+    until(lambda: bool(pids(desk)))
 
     desk.stop()
     thread.join()
