@@ -9,7 +9,7 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constrai
 # Whole groups on a real control plane; what each measures is said in benchmarks/README.md.
 GANG_BENCHES := $(addprefix bench-,filter ready reaction memory)
 
-.PHONY: demo browser test controlplane unit fuzz plane check cluster drills drills-short drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind $(GANG_BENCHES) clean
+.PHONY: demo browser test controlplane unit fuzz plane check cluster drills drills-short drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind bench-plan $(GANG_BENCHES) clean
 
 demo: $(VENV)/.runtime
 	@$(BIN)/lws-sched demo
@@ -77,6 +77,11 @@ bench-bind: controlplane
 
 $(GANG_BENCHES): controlplane
 	@$(BIN)/python -m benchmarks.gang_$(@:bench-%=%) $(BENCH_OPTIONS)
+
+# Whether `plan` foretells what the live scheduler does (200 trials), and how long it takes at 5,000 nodes.
+bench-plan: controlplane
+	@$(BIN)/python -m benchmarks.plan_agreement
+	@$(BIN)/python -m benchmarks.plan_latency
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -11,6 +11,7 @@ NOT_RUN: dict[str, str] = {
     "make cluster NODES=64 HOSTS_PER_RACK=4": "runs until Ctrl-C; what it starts is what these pages run on",
     "lws-sched controller --config lws.yaml": "the programs themselves, which run under these pages",
     "lws-sched extender --config extender.yaml": "the programs themselves, which run under these pages",
+    "pip install lws-sched": "would put a second copy beside the one tested; tests/unit/packaging builds the wheel",
     "lws-sched page": "runs until Ctrl-C; its own tests open it in a browser",
     "lws-sched uninstall": UNINSTALL,
     "lws-sched uninstall --yes": UNINSTALL,
