@@ -48,8 +48,8 @@ BYSTANDERS = ("scheduler", "controller-manager", "kwok")
 MEASURED = "measured"
 ARRIVING_SECONDS, HELD_SECONDS = 3.0, 7.0
 """Together below the 12 s for which the extender holds a call."""
-CHANGE_SECONDS = 0.5
-"""Between two changes of the batch."""
+CHANGE_SECONDS = 2.0
+"""Between two changes of the batch: about as long as it takes to decide about it."""
 SETTLE_SECONDS = 3.0
 
 
