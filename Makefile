@@ -7,7 +7,7 @@ HOSTS_PER_RACK ?= 16
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 # Whole groups on a real control plane; what each measures is said in benchmarks/README.md.
-GANG_BENCHES := $(addprefix bench-,filter ready reaction memory)
+GANG_BENCHES := $(addprefix bench-,native growth filter ready reaction memory)
 
 .PHONY: demo browser test controlplane unit fuzz plane check cluster drills drills-short drills-quick bench bench-quick bench-rollout bench-bringup bench-scale bench-bind bench-plan $(GANG_BENCHES) clean
 

@@ -83,12 +83,11 @@ def gang_plane(
     nodes: int,
     dressed: Callable[[Object], Object] = lambda node: node,
     api_flags: Sequence[str] = (),
-    controller_flags: Sequence[str] = (),
 ) -> Iterator[GangPlane]:
     """A control plane with that many nodes in racks of HOSTS_PER_RACK, all of lws-sched, and kube-scheduler asking it.
-    `dressed` may add to a node's manifest; the flags are kube-apiserver's and kube-controller-manager's."""
+    `dressed` may add to a node's manifest; `api_flags` are kube-apiserver's."""
     say(f"starting a control plane with {nodes} nodes ...")
-    with ControlPlane(apiserver_args=api_flags, controller_manager_args=controller_flags) as plane:
+    with ControlPlane(apiserver_args=api_flags) as plane:
         racks = rack_nodes(-(-nodes // HOSTS_PER_RACK), HOSTS_PER_RACK)
         create_nodes(plane, [dressed(node) for node in racks[:nodes]])
         plane.create_namespace(NAMESPACE)
