@@ -18,6 +18,7 @@ from lws_sched.placement import (
     defragment,
     plan,
 )
+from lws_sched.placement.exact import fits
 
 GREEDY = Budget(deterministic_time=0.0)
 TOGETHER = 64
@@ -37,7 +38,10 @@ def snapshot_of(floor: Floor) -> Snapshot:
 
 
 def place_ours(floor: Floor, request: GroupRequest) -> dict[int, int] | None:
-    [decision] = plan(snapshot_of(floor), [request])
+    snapshot = snapshot_of(floor)
+    if not fits(snapshot, request):
+        return None  # as `plan` would say, which would also look for the reason and a fix
+    [decision] = plan(snapshot, [request])
     return members_of(floor, decision) if isinstance(decision, Placed) else None
 
 
