@@ -139,7 +139,10 @@ class Board:
     # --- changes -----------------------------------------------------------------------------------------------------
 
     def _put(self, request: GroupRequest, slots: tuple[str, ...], nodes: Ints) -> None:
-        for shape, positions in ((request.leader, nodes[:1]), (request.worker, nodes[1:])):
+        alone = request.leader == request.worker
+        for shape, positions in (
+            ((request.worker, nodes),) if alone else ((request.leader, nodes[:1]), (request.worker, nodes[1:]))
+        ):
             for row, amount in self._amounts(shape):
                 np.subtract.at(self._live.free[row], positions, amount)
         self._added.append((request, slots))
@@ -185,6 +188,8 @@ class _LiveRoom:
 
     def tally(self, part: Partition) -> tuple[Ints, Ints]:
         """Per domain, the sum of workers and the least loss."""
+        if part.is_of_nodes:
+            return self.workers, self.loss
         known = self.tallies.get(part.keys)
         if known is None:
             known = self.tallies[part.keys] = (part, part.total(self.workers), part.least(self.loss))

@@ -165,7 +165,10 @@ def placed_on(table: NodeTable, request: GroupRequest, keys: Asked, slots: tuple
 
 def _domain(table: NodeTable, keys: Asked, slots: tuple[int, ...]) -> tuple[str, str]:
     """What the members share: the required or exclusive domain, else the narrowest level that holds them all."""
-    for key in keys.base or (*keys.preferred, *table.levels):
+    if keys.base:
+        column = table.column(keys.base[0])
+        return keys.base[0], column.values[column.codes[slots[0]]]
+    for key in (*keys.preferred, *table.levels):
         column = table.column(key)
         codes = set(column.codes[list(slots)].tolist())
         if len(codes) == 1 and ABSENT not in codes:

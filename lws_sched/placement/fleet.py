@@ -142,7 +142,7 @@ class Fleet:
             resources=dict(self._resources),
             free=self._free[: len(self._resources), :nodes].copy(),
             schedulable=self._schedulable[:nodes].copy(),
-            tenancy=self._tenants.tenancy(nodes),
+            tenancy=self._tenants.tenancy(nodes, len(self._rows)),
             version=self.version,
         ).along(self._lineage, len(self._lineage.log))
 
@@ -278,15 +278,14 @@ class _TenantRoll:
         self._entries[0, :used] = after[self._entries[0, :used]]
         self._frozen = None
 
-    def tenancy(self, nodes: int) -> Tenancy:
-        """The entries on known nodes, which have the first rows."""
+    def tenancy(self, nodes: int, rows: int) -> Tenancy:
+        """The entries on known nodes, which have the first of all rows in use."""
         if self._frozen is None:
             entries = self._entries[:, : len(self._owners)]
             if self._frozen_groups is None:
                 self._frozen_groups = dict(self._groups)
-            is_known = entries[0] < nodes
             self._frozen = Tenancy(
-                entries=entries.copy() if is_known.all() else entries[:, is_known],
+                entries=entries.copy() if rows == nodes else entries[:, entries[0] < nodes],
                 namespace_numbers=dict(self._namespaces),
                 group_numbers=self._frozen_groups,
                 exclusive_keys=tuple(self._exclusive_keys),

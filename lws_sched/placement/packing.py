@@ -23,6 +23,8 @@ def pack(
 ) -> tuple[int, ...]:
     """A node position per member, the leader's first if one is needed. `nodes` must have room; levels narrow down and
     are wider than a node. `idle`: see `room.idle_devices`."""
+    if len(nodes) == 1:
+        return (int(nodes[0]),) * (need.leader + need.workers)
     idle = np.zeros(len(nodes), dtype=np.int64) if idle is None else idle
     caps = room.workers[nodes]
     first = None

@@ -92,6 +92,8 @@ class Room:
         return room
 
     def _tally(self, partition: Partition) -> tuple[Ints, Ints]:
+        if partition.is_of_nodes:
+            return self.workers, self.loss
         tally = self.tallies.get(partition.keys)
         if tally is None:
             tally = self.tallies[partition.keys] = (partition.total(self.workers), partition.least(self.loss))
@@ -269,6 +271,8 @@ def _closing(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> tuple[Cl
     namespace for domains that are exclusive to subgroups.
     """
     tenancy = snapshot.tenancy
+    if not (keys.exclusive or keys.inner_exclusive or tenancy.is_exclusive):
+        return [], []
     others = tenancy.others(namespace_of(request), request.key)
     if not len(others):
         return [], []

@@ -59,6 +59,11 @@ class Tenancy:
         """The key whose domain the entry's subgroup holds."""
         return _row(self.entries, 5)
 
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether any group or subgroup may hold a domain for itself."""
+        return any(self.exclusive_keys)
+
     def others(self, namespace: str, group: str) -> Ints:
         """The entries of other groups of the namespace."""
         number = self.namespace_numbers.get(namespace, ABSENT)

@@ -58,6 +58,11 @@ class Partition:
     def count(self) -> int:
         return len(self.starts)
 
+    @cached_property
+    def is_of_nodes(self) -> bool:
+        """Whether every node is a domain of its own, numbered as it stands: figures per node are figures per domain."""
+        return self.count == len(self.codes) and bool((self.order == np.arange(self.count)).all())
+
     def members(self, domain: int) -> Ints:
         """Positions of the domain's nodes, in name order."""
         end = self.starts[domain + 1] if domain + 1 < self.count else len(self.order)

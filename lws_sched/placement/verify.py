@@ -91,6 +91,8 @@ class Referee:
         return near
 
     def _holders(self, namespace: str) -> set[str]:
+        if namespace not in self._held and not self._snapshot.tenancy.is_exclusive:
+            self._held[namespace] = set()
         if namespace not in self._held:
             tenancy, keys = self._snapshot.tenancy, self._snapshot.table.keys
             mine = tenancy.others(namespace, "")
