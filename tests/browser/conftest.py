@@ -26,6 +26,7 @@ def browser(_browser: Browser) -> Iterator[Browser]:
     _browser.size(*WIDE)
     _browser.prefer()
     _browser.complaints()
+    _browser.forgiven = ""
     yield _browser
     said = _browser.complaints()
     _browser.open("about:blank")

@@ -14,7 +14,7 @@ import { showWaiting } from "./waiting.js";
 import { wireQuestion } from "./what-if.js";
 import { listed, time } from "./words.js";
 
-const OLD = 12; // seconds without an answer before the page says so
+const OLD = 7; // seconds without an answer before the page says so
 
 let model = null;
 let choice = null;
