@@ -81,12 +81,12 @@ class Served:
         options = (("grpc.ssl_target_name_override", NAME),)
         return grpc.secure_channel(f"127.0.0.1:{self.server.port}", credentials, options)
 
-    def call(self, method: str, request: Any, token: str = ADMIN, timeout: float = 30.0) -> Any:
+    def call(self, method: str, request: Any, token: str = ADMIN, timeout: float = 60.0) -> Any:
         metadata = [("authorization", f"Bearer {token}")] if token else []
         with self.channel() as channel:
             return getattr(PlacementStub(channel), method)(request, timeout=timeout, metadata=metadata)
 
-    def refusal(self, method: str, request: Any, token: str = ADMIN, timeout: float = 30.0) -> tuple[str, str]:
+    def refusal(self, method: str, request: Any, token: str = ADMIN, timeout: float = 60.0) -> tuple[str, str]:
         """The status and the sentence with which a call fails."""
         metadata = [("authorization", f"Bearer {token}")] if token else []
         with self.channel() as channel:
