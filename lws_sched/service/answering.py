@@ -57,8 +57,8 @@ class Known:
                 objects.pop(key, None)
 
     def cluster(self) -> Cluster:
-        nodes, pods, sets, records = (tuple(each.values()) for each in self.objects)
-        return Cluster(nodes=nodes, pods=pods, sets=sets, records=records)
+        nodes, pods, sets, records, topologies = (tuple(each.values()) for each in self.objects)
+        return Cluster(nodes=nodes, pods=pods, sets=sets, records=records, topologies=topologies)
 
 
 def answered(question: Question, known: Known, admit: Admit) -> bytes:

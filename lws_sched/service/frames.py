@@ -14,8 +14,9 @@ import msgspec
 from lws_sched.api.core import NODE, POD
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.placement import GROUP_PLACEMENT
+from lws_sched.api.topology import TOPOLOGY
 
-WATCHED = (NODE, POD, LEADER_WORKER_SET, GROUP_PLACEMENT)
+WATCHED = (NODE, POD, LEADER_WORKER_SET, GROUP_PLACEMENT, TOPOLOGY)
 """The kinds that a worker is told of, as the extender's own planner sees them."""
 _LENGTH = struct.Struct("!I")
 

@@ -18,6 +18,7 @@ from lws_sched.admission import certificates
 from lws_sched.api.core import POD
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.placement import BOUND, GROUP_PLACEMENT
+from lws_sched.api.topology import TOPOLOGY
 from lws_sched.service import placement_pb2 as pb
 from lws_sched.service.limits import MESSAGE_BYTES
 from lws_sched.service.placement_pb2_grpc import PlacementStub
@@ -86,6 +87,19 @@ def test_a_plan_sees_what_changed_a_moment_ago(served: Served) -> None:
         served.world.cluster.delete(POD, "fillers", each["metadata"]["name"])
     served.world.settle()
     assert served.call("Plan", request).groups[0].feasible
+
+
+def test_a_plan_reads_levels_from_the_clusters_topology_objects(served: Served) -> None:
+    request = pb.PlanRequest(manifests=text(lws("rowed", replicas=1, size=4).required("cage")))
+    assert not served.call("Plan", request).groups[0].feasible
+
+    levels = [{"name": "cage", "nodeLabel": "topology.lws-sched.io/rack"}]
+    served.world.cluster.create(TOPOLOGY, TOPOLOGY.body({"name": "cages"}, spec={"levels": levels}))
+    served.world.settle()
+    assert served.call("Plan", request).groups[0].feasible
+
+    served.world.cluster.delete(TOPOLOGY, "", "cages")
+    served.world.settle()
 
 
 def test_a_set_that_stands_is_told_where_it_is(served: Served) -> None:
