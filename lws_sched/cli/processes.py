@@ -291,6 +291,7 @@ class Process:
     def _lost(self) -> None:
         if not self.ended.is_set():
             log.error("%s lost its Lease and ends", self.name)
+            self.runtime.stand_down()
             self.parts.lost()
             self.ended.set()
 

@@ -124,6 +124,11 @@ class ThreadedRuntime:
     def leads(self) -> bool:
         return self._elector is None or self._elector.holds()
 
+    def stand_down(self) -> None:
+        """Stand for election no more: a process that ends because it lost the Lease must not win it once again."""
+        if self._elector:
+            self._elector.stop()
+
     def on_leadership(self, started: Callable[[int], None], lost: Callable[[], None]) -> None:
         """Be told, on the election's thread, when this process becomes the leader (with its epoch) and when it stops
         being so. Ask before `start`. Without an election `started` is called once."""

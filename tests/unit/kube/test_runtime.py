@@ -151,6 +151,15 @@ def test_who_is_not_the_leader_does_not_work() -> None:
     assert cluster.lease_writes == []
 
 
+def test_who_stands_down_takes_no_lease_though_it_is_free() -> None:
+    cluster = SmallCluster()
+    with runtime_on(cluster, LEASED) as runtime:
+        runtime.stand_down()
+        runtime.start()
+        assert not runtime.leads()
+    assert cluster.lease_writes == []
+
+
 def test_submitted_gathered_and_later_tasks_run() -> None:
     with runtime_on(SmallCluster()) as runtime:
         runtime.start()
