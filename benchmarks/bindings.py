@@ -18,7 +18,11 @@ from pathlib import Path
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.process import Process
 
-BOUND = re.compile(rb'^I(\d{4} \d\d:\d\d:\d\d\.\d{6}) .*"Successfully bound pod to node" pod="([^"]+)"', re.MULTILINE)
+BOUND = re.compile(
+    rb'^I(\d{4} \d\d:\d\d:\d\d\.\d{6}) .*"Successfully bound pod to node" (?:podGroup\w*="[^"]*" )*pod="([^"]+)"',
+    re.MULTILINE,
+)
+"""A pod of one of Kubernetes' own groups is logged with its group first."""
 POLL_SECONDS = 0.25
 _TICKS = os.sysconf("SC_CLK_TCK")
 
