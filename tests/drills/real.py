@@ -29,7 +29,7 @@ from tests.controlplane.wait import wait_until
 from tests.drills.relay import BindingProxy, Relay
 from tests.drills.sabotage import Breakable
 from tests.invariants.check import Report, check
-from tests.scenarios.cluster import CONTROLLER, EXTENDER, SCHEDULER, WITHIN, Body, Cluster, Condition, Denied
+from tests.scenarios.cluster import CONTROLLER, EXTENDER, SCHEDULER, Body, Denied
 from tests.scenarios.plane_cluster import PlaneCluster
 from tests.system import product
 from tests.system.product import LwsSched
@@ -174,8 +174,6 @@ class RealCluster(PlaneCluster, Breakable):
         super().__init__(system, number, folder)
         self._system = system
         self._frozen: set[str] = set()
-        self._killed: set[str] = set()
-        """What the drill itself has killed, and not started again."""
         self._life = threading.RLock()
         """Processes are also killed by what watches the bindings, on a thread of its own."""
 
@@ -198,28 +196,17 @@ class RealCluster(PlaneCluster, Breakable):
         """Start what has ended by itself, as a kubelet would: a process ends where it loses its Lease. Whether any
         had."""
         components = (EXTENDER, CONTROLLER) if self._system.has_controller else (EXTENDER,)
-        with self._life:
-            expected = [each for each in components if each not in self._killed]
-            ended = [each for each in expected if not self._plane.component(self.process(each)).alive]
-            for component in ended:
-                self.start(component)
+        ended = [each for each in components if not self._plane.component(self.process(each)).alive]
+        for component in ended:
+            self.start(component)
         return bool(ended)
-
-    def eventually(self, condition: Condition, within: float = WITHIN) -> None:
-        def missing(cluster: Cluster) -> str:
-            self.revive()
-            return condition(cluster)
-
-        super().eventually(missing, within)
 
     def crash(self, component: str) -> None:
         with self._life:
-            self._killed.add(component)
             super().crash(component)
 
     def start(self, component: str) -> None:
         with self._life:
-            self._killed.discard(component)
             super().start(component)
 
     def process(self, component: str) -> str:
@@ -248,7 +235,6 @@ class RealCluster(PlaneCluster, Breakable):
         if before not in self._frozen:
             self.crash(EXTENDER)  # it would keep its Lease
         wait_until(lambda: self._system.leader() not in ("", before), "another extender leads", 30)
-        self._killed.discard(EXTENDER)
         self.faults.append(self.now())
 
     def cut_bind_calls(self) -> None:
