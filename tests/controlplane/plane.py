@@ -1,10 +1,11 @@
 """A real Kubernetes control plane on this machine, started and stopped by a test.
 
 `ControlPlane` runs etcd, kube-apiserver, kube-controller-manager, kube-scheduler and kwok
-as children of this process, each supervised as a `Process` under its name, and adds the
-programs under test (`spawn`) to the same supervision. Any of them can be stopped, killed,
-paused and started again; a started component is ready when the call returns. The cluster's
-state is etcd's data folder, so it survives whatever is done to the components.
+as children of this process, each held as a `Process` under its name, and the programs under
+test (`spawn`) beside them. Any of them can be stopped, killed, paused and started again; a
+started component is ready when the call returns. Those that are supervised are also started
+again when they end by themselves; the others then stay down. The cluster's state is etcd's
+data folder, so it survives whatever is done to the components.
 
 Everything lives in one working folder, which is removed at the end. After a failure (an
 exception leaves the `with` block, or `keep_logs()` was called) the logs stay and their
@@ -31,6 +32,7 @@ from tests.controlplane.client import Client, path_of
 from tests.controlplane.components import Ports, Site, answers_ok
 from tests.controlplane.ports import LOCALHOST, free_ports, wait_free
 from tests.controlplane.process import Process
+from tests.controlplane.supervisor import Supervisor
 from tests.controlplane.wait import wait_until
 
 SchedulerConfig = Mapping[str, Any] | Path
@@ -67,6 +69,7 @@ class ControlPlane:
         self._initial = ["controller-manager", *["scheduler"] * scheduler, *["kwok"] * kwok]
         self._keep_logs = os.environ.get("LWS_SCHED_KEEP_LOGS") == "1"
         self._processes: dict[str, Process] = {}
+        self.supervisor = Supervisor()
         self._ports: dict[str, int] = {}
         self._write_credentials()
         self.set_scheduler_config(scheduler_config)
@@ -133,6 +136,7 @@ class ControlPlane:
 
     def stop(self) -> None:
         """Stop everything (programs under test get to end by themselves), then remove the working folder."""
+        self.supervisor.close()
         crashed = [p for p in self._processes.values() if p.crashed]
         stock = [p for name, p in self._processes.items() if name in self._ports]
         for process in reversed([p for p in self._processes.values() if p not in stock]):
@@ -158,7 +162,7 @@ class ControlPlane:
             raise KeyError(f"no component {name!r}; there are: {', '.join(self._processes)}") from None
 
     def processes(self) -> list[Process]:
-        """Everything under this supervision, running or not."""
+        """All processes of this control plane, running or not."""
         return list(self._processes.values())
 
     def start_component(self, name: str) -> None:
@@ -166,6 +170,18 @@ class ControlPlane:
         if name in self._ports:
             wait_free(self._ports[name])
         self.component(name).start()
+        self._settle(name)
+
+    def ensure_component(self, name: str) -> None:
+        """`start_component`, unless it runs already."""
+        if self.component(name).alive:
+            return
+        if name in self._ports:
+            wait_free(self._ports[name])
+        self.component(name).ensure()
+        self._settle(name)
+
+    def _settle(self, name: str) -> None:
         if name == "etcd" and self.component("apiserver").alive:
             # It finds its way back to etcd by itself, but not at once.
             self.component("apiserver").wait_ready()
@@ -186,13 +202,21 @@ class ControlPlane:
         argv: Sequence[str],
         env: Mapping[str, str] | None = None,
         ready: Callable[[], bool] | None = None,
+        *,
+        supervised: bool = False,
     ) -> Process:
-        """Start one more program under this supervision; `name` then works like a stock component's."""
+        """Start one more program beside the others; `name` then works like a stock component's."""
         if name in self._processes:
             raise ValueError(f"there is already a component {name!r}")
         self._processes[name] = Process(name, argv, self.logs / f"{name}.log", env, ready)
         self.start_component(name)
+        if supervised:
+            self.supervise(name)
         return self._processes[name]
+
+    def supervise(self, name: str) -> None:
+        """From now on start it again whenever it ends by itself."""
+        self.supervisor.watch(self.component(name))
 
     def set_scheduler_config(self, config: SchedulerConfig | None) -> None:
         """What kube-scheduler will run with from its next (re)start on; None is the stock configuration."""

@@ -106,8 +106,7 @@ class Playground:
         """As it was before the page."""
         kubectl = self.product.plane.kubectl
         for name in ("scheduler", CONTROLLER, EXTENDER):
-            if not self.product.plane.component(name).alive:
-                self.product.plane.start_component(name)
+            self.product.plane.ensure_component(name)
         kubectl("delete", "lws", "--all", "--all-namespaces", "--wait=false")
         kubectl("delete", LEFTOVERS, "--all", "--namespace=default", "--wait=false", "--ignore-not-found")
         kubectl("delete", "pods", "--all", "--all-namespaces", "--force", "--grace-period=0", "--wait=false")

@@ -43,7 +43,8 @@ def summarise(real: Sequence[Result], simulated: Sequence[Result]) -> int:
             print(
                 f"{len(results)} drills {where}: {sum(each.placements for each in results)} groups placed under random "
                 f"faults, {_broken(results)} invariants broken, {_partial(results)} groups left partial, longest "
-                f"recovery {_longest(results)} s"
+                f"recovery {_longest(results)} s, {sum(len(each.restarted) for each in results)} processes ended by "
+                f"themselves and were started again"
             )
     results = [*real, *simulated]
     summary = {
@@ -82,6 +83,8 @@ def _run_real(placements: int, first: int) -> Iterator[Result]:
         print(f"drills on the real control plane from seed {first} on", flush=True)
         for each in random_real.run(first, placements):
             print(f"  seed {each.seed}: {each.placements} placed, settled in {each.recovery:.1f} s", flush=True)
+            for restarted in each.restarted:
+                print(f"    {restarted}", flush=True)
             yield each
 
 

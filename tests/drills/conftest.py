@@ -31,6 +31,8 @@ SECOND = "plane-second"
 _numbers = count(1)
 _recoveries: list[float] = []
 """Of the named drills on the real control plane: seconds from the last fault until the end that was asked for."""
+_restarts: list[str] = []
+"""What ended by itself in them and was started again, each with the drill's name."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,6 +51,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             f"{len(_recoveries)} named drills on the real control plane, {failed} with a broken invariant or a group "
             f"left partial, longest recovery {max(_recoveries):.1f} s"
         )
+    for restart in _restarts:
+        terminalreporter.write_line(str(restart))
 
 
 class SimDrill(SimCluster, Breakable):
@@ -97,7 +101,8 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Breakabl
         yield from _simulated(SimDrill(seed=1, second_scheduler=request.param == "sim-second"))
     else:
         systems: Systems = request.getfixturevalue("systems")
-        yield from _real(systems.of(SecondSchedulerSystem if request.param == SECOND else DrillSystem), tmp_path)
+        kind = SecondSchedulerSystem if request.param == SECOND else DrillSystem
+        yield from _real(systems.of(kind), tmp_path, request.node.name)
 
 
 @pytest.fixture(params=["sim", pytest.param("plane", marks=pytest.mark.plane)])
@@ -107,7 +112,7 @@ def uncontrolled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bre
         yield from _simulated(SimDrill(seed=1, has_controller=False))
     else:
         systems: Systems = request.getfixturevalue("systems")
-        yield from _real(systems.of(WithoutController), tmp_path)
+        yield from _real(systems.of(WithoutController), tmp_path, request.node.name)
 
 
 def _simulated(cluster: SimDrill) -> Iterator[Breakable]:
@@ -116,7 +121,7 @@ def _simulated(cluster: SimDrill) -> Iterator[Breakable]:
     cluster.invariants_hold()
 
 
-def _real(system: DrillSystem, folder: Path) -> Iterator[Breakable]:
+def _real(system: DrillSystem, folder: Path, drill: str) -> Iterator[Breakable]:
     cluster = RealCluster(system, next(_numbers), folder)
     cluster.open()
     try:
@@ -125,4 +130,6 @@ def _real(system: DrillSystem, folder: Path) -> Iterator[Breakable]:
         _recoveries.append(cluster.now() - max(cluster.faults, default=cluster.now()))
         cluster.mend()
         cluster.close()
+        _restarts.extend(f"{drill}: {each}" for each in cluster.restarts)
     cluster.invariants_hold()
+    assert not cluster.unexplained

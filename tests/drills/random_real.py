@@ -87,14 +87,20 @@ class _Drill:
         report = self._cluster.judge()
         lost = tuple(f"the watch log lacks events of {kind}" for kind in report.gaps)
         violations = tuple(report.violations)
-        return replace(found, violations=violations, idle=(*found.idle, *lost), placements=report.placements)
+        return replace(
+            found,
+            violations=violations,
+            idle=(*found.idle, *lost),
+            placements=report.placements,
+            restarted=tuple(map(str, self._cluster.restarts)),
+            unexplained=self._cluster.unexplained,
+        )
 
     def _recover(self) -> Result:
         """Let the cluster come to rest; what is wrong with it then."""
         start, unwell_until, restless_at = time.monotonic(), 0.0, time.monotonic()
         while True:
-            if self._cluster.revive():
-                start = time.monotonic()  # that was a fault
+            start = max([start, *(each.at for each in self._cluster.restarts)])  # its end was a fault
             picture = Picture.of(self._cluster)
             partial, idle = outcome.partial(picture), outcome.idle(picture)
             now = time.monotonic()

@@ -25,6 +25,7 @@ from tests.controlplane.nodes import RACK_LABEL
 from tests.controlplane.plane import ControlPlane
 from tests.controlplane.ports import LOCALHOST, free_ports
 from tests.controlplane.scheduler_config import load_scheduler_config
+from tests.controlplane.supervisor import Restart
 from tests.controlplane.wait import wait_until
 from tests.drills.relay import BindingProxy, Relay
 from tests.drills.sabotage import Breakable
@@ -40,6 +41,8 @@ SECOND = "second-scheduler"
 SECOND_DEPLOYED = product.DEPLOY / "kustomize" / "default" / "scheduler.yaml"
 REPLICAS = (product.EXTENDER, f"{product.EXTENDER}-b")
 LEASE = path_of("coordination.k8s.io/v1/leases", "lws-system", "lws-extender.lws-sched.io")
+LEASE_LOST = "lost its Lease and ends"
+"""What a process of ours logs where it rightly ends by itself."""
 TERMS = {"lease-duration": "4s", "renew-deadline": "3s", "retry-period": "1s"}
 
 
@@ -63,6 +66,10 @@ class DrillSystem(LwsSched):
         keys = plane.serving_keys
         self.bindings = BindingProxy(plane.port("apiserver"), keys.cert, keys.key, keys.ca)
 
+    def install(self, *, controller: bool = True) -> None:
+        super().install(controller=controller)
+        self.plane.supervise(self.scheduler)
+
     @property
     def verbs_url(self) -> str:
         return f"http://{LOCALHOST}:{self.to_verbs.port}"
@@ -85,16 +92,14 @@ class DrillSystem(LwsSched):
         except KeyError:
             self._start_replica(standby)
             return
-        if not process.alive:
-            self.plane.start_component(standby)
+        process.ensure()
 
     def have_the_first_lead(self) -> None:
         """As at the start of every drill: one replica, the first."""
         first, second = REPLICAS
         if self._runs(second):
             self.plane.kill_component(second)
-        if not self._runs(first):
-            self.plane.start_component(first)
+        self.plane.ensure_component(first)
         wait_until(lambda: self.leader() == first, "the first extender leads", 30)
 
     def close(self) -> None:
@@ -174,6 +179,7 @@ class RealCluster(PlaneCluster, Breakable):
         super().__init__(system, number, folder)
         self._system = system
         self._frozen: set[str] = set()
+        self._restarts_before = len(self._plane.supervisor.restarts)
         self._life = threading.RLock()
         """Processes are also killed by what watches the bindings, on a thread of its own."""
 
@@ -192,14 +198,15 @@ class RealCluster(PlaneCluster, Breakable):
     def all(self, resource: str) -> list[Body]:
         return _patiently(lambda: super(RealCluster, self).all(resource))
 
-    def revive(self) -> bool:
-        """Start what has ended by itself, as a kubelet would: a process ends where it loses its Lease. Whether any
-        had."""
-        components = (EXTENDER, CONTROLLER) if self._system.has_controller else (EXTENDER,)
-        ended = [each for each in components if not self._plane.component(self.process(each)).alive]
-        for component in ended:
-            self.start(component)
-        return bool(ended)
+    @property
+    def restarts(self) -> tuple[Restart, ...]:
+        """What ended by itself since this drill began, and was started again as a kubelet would."""
+        return tuple(self._plane.supervisor.restarts[self._restarts_before :])
+
+    @property
+    def unexplained(self) -> tuple[str, ...]:
+        """One sentence on each process that ended by itself for another reason than its Lease."""
+        return tuple(str(each) for each in self.restarts if LEASE_LOST not in each.said)
 
     def crash(self, component: str) -> None:
         with self._life:
@@ -216,7 +223,8 @@ class RealCluster(PlaneCluster, Breakable):
 
     def judge(self) -> Report:
         levels = {"rack": RACK_LABEL}
-        return check(self.watched(), faults=self.faults, levels=levels, all_ask=self._system.all_ask)
+        faults = [*self.faults, *(each.at for each in self.restarts)]
+        return check(self.watched(), faults=faults, levels=levels, all_ask=self._system.all_ask)
 
     def freeze(self, component: str) -> None:
         self._frozen.add(self.process(component))

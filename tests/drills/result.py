@@ -23,6 +23,10 @@ class Result:
     story: tuple[tuple[float, str], ...]
     replay: str
     """The command that runs the drill again."""
+    restarted: tuple[str, ...] = ()
+    """One sentence on each process that ended by itself and was started again."""
+    unexplained: tuple[str, ...] = ()
+    """Those of them that had no reason to end."""
 
     @property
     def is_good(self) -> bool:
@@ -34,5 +38,6 @@ class Result:
             *map(str, self.violations),
             *(f"partial: {each}" for each in self.partial),
             *(f"idle: {each}" for each in self.idle),
+            *(f"unexplained: {each}" for each in self.unexplained),
             *([f"late: whole or unbound only {self.recovery:.1f} s after the last fault"] if late else []),
         ]

@@ -152,8 +152,7 @@ class PlaneCluster(Cluster):
         self._plane.kill_component(self.process(component))
 
     def start(self, component: str) -> None:
-        if not self._plane.component(self.process(component)).alive:
-            self._plane.start_component(self.process(component))
+        self._plane.ensure_component(self.process(component))
         self.faults.append(self.now())
 
     def freeze(self, component: str) -> None:

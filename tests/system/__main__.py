@@ -10,11 +10,8 @@ from pathlib import Path
 
 from tests.controlplane.build import BuildFailed, GoMissing
 from tests.controlplane.nodes import create_nodes, rack_nodes
-from tests.controlplane.plane import ControlPlane
 from tests.controlplane.start import start_plane
-from tests.system.product import CONTROLLER, EXTENDER, ROOT, LwsSched
-
-LOOK_SECONDS = 2.0
+from tests.system.product import ROOT, LwsSched
 
 
 def main() -> int:
@@ -30,23 +27,15 @@ def main() -> int:
             LwsSched(plane).install()
             print(f"Up in {time.monotonic() - started:.1f} s. In another terminal:\n")
             _introduce(plane.kubeconfig, plane.bin("kubectl"))
-            _keep_running(plane)
+            for name in ("scheduler", "controller-manager"):
+                plane.supervise(name)
+            signal.pause()
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
     except (GoMissing, BuildFailed) as problem:
         print(problem, file=sys.stderr)
         return 1
     return 0
-
-
-def _keep_running(plane: ControlPlane) -> None:
-    """As a kubelet would: a program that ends (on a busy machine it may lose its Lease) is started again."""
-    while True:
-        time.sleep(LOOK_SECONDS)
-        for name in (CONTROLLER, EXTENDER, "scheduler", "controller-manager"):
-            if not plane.component(name).alive:
-                print(f"{name} ended, and is started again", flush=True)
-                plane.start_component(name)
 
 
 def _introduce(kubeconfig: Path, kubectl: Path) -> None:

@@ -24,7 +24,8 @@ _TRUSTING = ssl._create_unverified_context()
 
 
 class LwsSched:
-    """Our two processes on one control plane, supervised by it under the names `lws-controller` and `lws-extender`."""
+    """Our two processes on one control plane, supervised by it under the names `lws-controller` and `lws-extender`: as
+    in a cluster, they are started again when they end because they have lost their Lease."""
 
     def __init__(self, plane: ControlPlane) -> None:
         self.plane = plane
@@ -80,7 +81,7 @@ class LwsSched:
         argv += ["--webhook-url", f"https://{LOCALHOST}:{port}", "--health-probe-bind-address=0"]
         argv += [f"--metrics-bind-address={LOCALHOST}:{self.metrics_ports[name]}", *more]
         # As a pod's containers: the next process of the same name takes the Lease over at once.
-        self.plane.spawn(name, argv, {"POD_NAME": name}, ready=_is_ready(port))
+        self.plane.spawn(name, argv, {"POD_NAME": name}, ready=_is_ready(port), supervised=True)
 
 
 def _is_ready(port: int) -> Callable[[], bool]:

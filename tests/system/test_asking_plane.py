@@ -22,7 +22,7 @@ from tests.controlplane.ports import LOCALHOST, free_port
 from tests.controlplane.start import start_plane
 from tests.controlplane.wait import wait_until
 from tests.scenarios.manifests import lws
-from tests.system.product import CONTROLLER, EXTENDER, LwsSched
+from tests.system.product import EXTENDER, LwsSched
 
 pytestmark = pytest.mark.plane
 
@@ -140,9 +140,6 @@ def test_a_server_that_is_away_and_credentials_that_are_not_known_are_told_apart
 def test_without_the_extender_a_new_group_is_told_who_is_missing_and_a_plan_is_made_all_the_same(
     asking: Asking, tmp_path: Path
 ) -> None:
-    if not asking.plane.component(CONTROLLER).alive:
-        # On an overloaded machine it loses its Lease and ends; a kubelet would start it again.
-        asking.plane.start_component(CONTROLLER)
     asking.plane.kill_component(EXTENDER)
     try:
         body = lws("late", size=2).required().body
