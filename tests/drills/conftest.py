@@ -126,8 +126,9 @@ def _real(system: DrillSystem, folder: Path, drill: str) -> Iterator[Breakable]:
     cluster.open()
     try:
         yield cluster
-    finally:
         _recoveries.append(cluster.now() - max(cluster.faults, default=cluster.now()))
+        cluster.ask_filter_again()
+    finally:
         cluster.mend()
         cluster.close()
         _restarts.extend(f"{drill}: {each}" for each in cluster.restarts)

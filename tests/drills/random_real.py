@@ -82,6 +82,7 @@ class _Drill:
         self._cluster.let_bindings_pass()
         self._saboteur.heal()
         found = self._recover()
+        self._cluster.ask_filter_again()
         self._cluster.mend()
         self._cluster.close()
         report = self._cluster.judge()

@@ -27,8 +27,9 @@ from tests.controlplane.ports import LOCALHOST, free_ports
 from tests.controlplane.scheduler_config import load_scheduler_config
 from tests.controlplane.supervisor import Restart
 from tests.controlplane.wait import wait_until
-from tests.drills.relay import BindingProxy, Relay
+from tests.drills.relay import BindingProxy, Relay, VerbsRelay
 from tests.drills.sabotage import Breakable
+from tests.drills.witness import FilterWitness
 from tests.invariants.check import Report, check
 from tests.scenarios.cluster import CONTROLLER, EXTENDER, SCHEDULER, Body, Denied
 from tests.scenarios.plane_cluster import PlaneCluster
@@ -61,7 +62,8 @@ class DrillSystem(LwsSched):
         self._hooks = dict(zip(REPLICAS, free_ports(2), strict=True))
         self.metrics_ports |= dict(zip(REPLICAS, free_ports(2), strict=True))
         self._holder = ""
-        self.to_verbs = Relay(lambda: self._verbs.get(self.leader()))
+        self.witness = FilterWitness(lambda: self._verbs.get(self.leader()))
+        self.to_verbs = VerbsRelay(lambda: self._verbs.get(self.leader()), self.witness.hear)
         self.to_hooks = Relay(self._any_hook)
         keys = plane.serving_keys
         self.bindings = BindingProxy(plane.port("apiserver"), keys.cert, keys.key, keys.ca)
@@ -103,7 +105,7 @@ class DrillSystem(LwsSched):
         wait_until(lambda: self.leader() == first, "the first extender leads", 30)
 
     def close(self) -> None:
-        for each in (self.to_verbs, self.to_hooks, self.bindings):
+        for each in (self.to_verbs, self.to_hooks, self.bindings, self.witness):
             each.close()
 
     def _start_replica(self, name: str) -> None:
@@ -197,6 +199,14 @@ class RealCluster(PlaneCluster, Breakable):
 
     def all(self, resource: str) -> list[Body]:
         return _patiently(lambda: super(RealCluster, self).all(resource))
+
+    def open(self) -> None:
+        super().open()
+        self._system.witness.write_to(self._log)
+
+    def ask_filter_again(self) -> None:
+        """The drill is over, and the cluster comes to rest: `filter` must say the same again, and write nothing."""
+        self._system.witness.ask_at_rest()
 
     @property
     def restarts(self) -> tuple[Restart, ...]:

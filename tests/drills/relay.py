@@ -1,6 +1,7 @@
 """Connections that a drill can watch and break, without the programs at their ends knowing of it.
 
-`Relay` passes bytes on to whichever port is chosen, as a Service does. `BindingProxy` stands between an extender and
+`Relay` passes bytes on to whichever port is chosen, as a Service does. `VerbsRelay` also overhears what kube-scheduler
+asks. `BindingProxy` stands between an extender and
 the API server: it ends TLS on both sides, sees each binding that is posted, and can have something happen at the k-th.
 """
 
@@ -18,6 +19,11 @@ from tests.controlplane.ports import LOCALHOST
 
 CHUNK = 65536
 BINDING = re.compile(rb"POST [^ ]+/binding HTTP/1.1\r\n")
+CALL = re.compile(
+    rb"POST (?P<path>[^ ]+) HTTP/1.1\r\n(?:[^\r\n]+\r\n)*?"
+    rb"Content-Length: (?P<length>\d+)\r\n(?:[^\r\n]+\r\n)*\r\n"
+)
+"""The head of a call as Go's client writes it."""
 CONNECT_SECONDS = 2.0
 
 
@@ -82,6 +88,35 @@ class Relay:
 
     def _may_pass(self, data: bytes, source: socket.socket, forth: bool) -> bool:
         return True
+
+
+class VerbsRelay(Relay):
+    """The extender's verbs as kube-scheduler sees them. `hear` is called with the body of each `filter` call."""
+
+    def __init__(self, choose: Callable[[], int | None], hear: Callable[[bytes], None]) -> None:
+        self._hear = hear
+        self._pending: dict[socket.socket, bytes] = {}
+        """What has come of a call that is not complete."""
+        super().__init__(choose)
+
+    def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
+        try:
+            super()._pass_on(client, server)
+        finally:
+            self._pending.pop(client, None)
+
+    def _may_pass(self, data: bytes, source: socket.socket, forth: bool) -> bool:
+        if forth:
+            self._pending[source] = self._overhear(self._pending.get(source, b"") + data)
+        return True
+
+    def _overhear(self, data: bytes) -> bytes:
+        """Take the complete calls off; what is left of the data."""
+        while (call := CALL.match(data)) and len(data) >= (end := call.end() + int(call["length"])):
+            if call["path"] == b"/filter":
+                self._hear(data[call.end() : end])
+            data = data[end:]
+        return data
 
 
 class BindingProxy(Relay):

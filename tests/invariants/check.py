@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tests.invariants.calls import overheard
 from tests.invariants.log import Json, Log, ordered
 from tests.invariants.rules import Judge
 from tests.invariants.stages import LIMIT_SECONDS, Stage, Stages
@@ -30,6 +31,8 @@ class Report:
     gaps: tuple[str, ...]
     versions: int
     bindings: int
+    calls: int
+    """Of `filter`, asked again."""
     stages: int
     placements: int
     """Groups that were committed, each time that they were."""
@@ -51,7 +54,8 @@ class Report:
         lost = f"; INCONCLUSIVE, events were lost of: {', '.join(self.gaps)}" if self.gaps else ""
         return (
             f"{len(self.violations)} violations in {self.versions} versions: {self.bindings} members bound in "
-            f"{self.stages} stages, longest half-bound {self.longest_unsettled:.3f} s{slowest}{lost}"
+            f"{self.stages} stages, longest half-bound {self.longest_unsettled:.3f} s{slowest}, {self.calls} filter "
+            f"calls asked again{lost}"
         )
 
 
@@ -66,7 +70,8 @@ def check(
     """Judge a log. `faults` are the times, on the log's clock, at which the test broke something; `levels` gives the
     node labels that level names stand for; `limit` is I2's, in seconds; `all_ask` says whether every scheduler of the
     cluster asks the extender."""
-    log = ordered(lines)
+    lines = [*lines]
+    log, asked = ordered(lines), overheard(lines)
     state, judge, stages = State(), Judge(levels or {}, all_ask), Stages()
     found: list[Violation] = []
     bindings = 0
@@ -80,16 +85,23 @@ def check(
     found += [
         Violation("I2", stage.rv, stage.committed_at, said) for stage, said in stages.late(faults, limit, log.end)
     ]
+    found += [Violation(rule, _rv_at(log, t), t, sentence) for t, rule, sentence in asked.faults()]
     found.sort(key=lambda each: (each.rv, each.invariant))
-    return _report(log, found, bindings, stages)
+    return _report(log, found, bindings, stages, len(asked.calls))
 
 
-def _report(log: Log, found: Sequence[Violation], bindings: int, stages: Stages) -> Report:
+def _rv_at(log: Log, t: float) -> int:
+    """The last resourceVersion that was seen at that time."""
+    return max((each.rv for each in log.versions if each.t <= t), default=0)
+
+
+def _report(log: Log, found: Sequence[Violation], bindings: int, stages: Stages, calls: int) -> Report:
     return Report(
         violations=tuple(found),
         gaps=log.gaps,
         versions=len(log.versions),
         bindings=bindings,
+        calls=calls,
         stages=len(stages.all),
         placements=sum(stage.has_leader for stage in stages.all),
         slowest=max(stages.all, key=lambda stage: stage.unsettled(log.end), default=None),

@@ -4,6 +4,8 @@
     {"gap": "Pod"}                                  events of that kind were lost from here on
     {"complete": "Pod", "rv": 812}                  every event of that kind up to this resourceVersion is in the log
 
+Lines about calls, which `calls` reads, are passed over here.
+
 What cannot be judged is not judged: a log counts up to the last resourceVersion before its first gap, and up to the
 lowest of its `complete` lines. A listed object says what was, not when it came to be: it is the state to start from.
 """
@@ -72,7 +74,7 @@ def ordered(lines: Iterable[Json]) -> Log:
         elif "complete" in line:
             complete.append(int(line["rv"]))
             end = max(end, float(line.get("t", 0.0)))
-        else:
+        elif "object" in line:
             version = _version(line)
             if version.kind in gaps:
                 continue
