@@ -36,6 +36,13 @@ class Refusal(Exception):
     """The stage cannot be committed; nothing was bound."""
 
 
+@dataclass
+class _Rush:
+    """When a group was last being bound, monotonic seconds. Threads only ever set it to now."""
+
+    last: float = float("-inf")
+
+
 @dataclass(frozen=True)
 class Committer:
     """Commits stages and posts bindings. Its methods block on the API server: call them through `Runtime.submit`."""
@@ -48,8 +55,7 @@ class Committer:
     """Called with a group when its commit has ended, however it ended."""
     _under_way: set[str] = field(default_factory=set)
     _posted: dict[str, Mapping[str, str]] = field(default_factory=dict)
-    _busy_at: list[float] = field(default_factory=lambda: [float("-inf")])
-    """When a group was last being bound, monotonic seconds."""
+    _rush: _Rush = field(default_factory=_Rush)
 
     def is_committing(self, group: str) -> bool:
         """Whether this process is about to bind the group: nobody else need do it."""
@@ -61,7 +67,7 @@ class Committer:
 
     def was_busy(self, seconds: float) -> bool:
         """Whether any group has been bound by this process within the last `seconds`."""
-        return self.runtime.clock.monotonic() - self._busy_at[0] < seconds
+        return self.runtime.clock.monotonic() - self._rush.last < seconds
 
     def forget(self, group: str) -> None:
         """The record says itself that the group is bound, or that it is no more."""
@@ -89,7 +95,7 @@ class Committer:
         parts = [calls[start : start + IN_A_ROW] for start in range(0, len(calls), IN_A_ROW)]
         if not any(self.runtime.gather([partial(self._bind_all, part) for part in parts])):
             self._posted[group] = record.status.committed
-        self._busy_at[0] = self.runtime.clock.monotonic()
+        self._rush.last = self.runtime.clock.monotonic()
 
     def _bind_all(self, calls: Sequence[BindCall]) -> None:
         """Bind members one after another; raises the first failure once all were tried."""
