@@ -91,6 +91,9 @@ class LeaderWorkerSet:
         changed["spec"]["leaderWorkerTemplate"]["restartPolicy"] = policy
         return type(self)(changed)
 
+    def restarts_at_most(self, times: int) -> Self:
+        return self._annotated("lws-sched.io/max-group-restarts", str(times))
+
     def labelled(self, key: str, value: str) -> Self:
         changed = copy.deepcopy(self.body)
         changed["metadata"].setdefault("labels", {})[key] = value

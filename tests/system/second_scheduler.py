@@ -28,10 +28,12 @@ Document = dict[str, Any]
 
 
 class SecondScheduler(LwsSched):
-    """`installed` are the objects of an installation that is there already; else it is the overlay's."""
+    """`installed` are the objects of an installation that is there already; else it is the overlay's. Only one that
+    `serves_people` has the page and the placement service."""
 
-    def __init__(self, plane: ControlPlane, installed: Sequence[Document] = ()) -> None:
+    def __init__(self, plane: ControlPlane, installed: Sequence[Document] = (), *, serves_people: bool = False) -> None:
         super().__init__(plane)
+        self._serves_people = serves_people
         self._port, self._is_installed = free_port(), bool(installed)
         self.documents = installed or built(plane, OVERLAY)
 
@@ -47,8 +49,10 @@ class SecondScheduler(LwsSched):
 
     def start_extender(self) -> None:
         config = self._written("extender.yaml", self._config_map("lws-sched-extender-config"))
-        where = ["--bind-address", f"{EVERYWHERE}:{self._verbs_port}", "--placement-bind-address=0"]
-        where += ["--page-bind-address=0"]
+        where = ["--bind-address", f"{EVERYWHERE}:{self._verbs_port}"]
+        people = (self.placement_port, self.page_port) if self._serves_people else (0, 0)
+        for name, port in zip(("placement", "page"), people, strict=True):
+            where.append(f"--{name}-bind-address={f'{LOCALHOST}:{port}' if port else '0'}")
         self._spawn(EXTENDER, "extender", self._hook_port, "--config", str(config), *where)
 
     def start_scheduler(self) -> None:
