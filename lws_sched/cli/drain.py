@@ -48,7 +48,7 @@ def _nodes(cluster: Cluster, target: str) -> list[str]:
     if target in names:
         return [target]
     level, _, value = target.rpartition("=")
-    snapshot = cluster.fleet().snapshot()
+    snapshot = cluster.snapshot()
     labels = {each.label for each in capacity.levels(snapshot) if not level or level in (each.name, each.label)}
     if level and not labels:
         labels = {level}

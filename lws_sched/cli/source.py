@@ -121,7 +121,8 @@ class LiveCluster:
         with progress("reading the cluster"), _collector_off(), ThreadPoolExecutor(len(kinds)) as pool:
             listed = pool.map(lambda kind: tuple(self._list(kind, namespace)), kinds)
             found = dict(zip(kinds, listed, strict=True))
-        cluster = Cluster(**{FIELDS[kind]: objects for kind, objects in found.items()})
+        fields: dict[str, Any] = {FIELDS[kind]: objects for kind, objects in found.items()}
+        cluster = Cluster(**fields)
         return _read_by(cluster, self.levels) if NODE in kinds else cluster
 
     def shapes(self, cluster: Cluster, sets: Sequence[LeaderWorkerSet]) -> dict[str, MemberShapes]:

@@ -25,7 +25,7 @@ MAP_HOSTS = 64
 def run(source: Mapping[str, Any], level: str, resource: str, *, as_json: bool) -> Exit:
     with speaking():
         cluster = Source(**source).open().read()
-        snapshot = cluster.fleet().snapshot()
+        snapshot = cluster.snapshot()
         resource = resource or capacity.main_resource(snapshot)
         if resource not in snapshot.resources:
             raise BadInput(f"no node offers {resource}; there is {', '.join(sorted(snapshot.resources))}")
@@ -65,7 +65,7 @@ def run(source: Mapping[str, Any], level: str, resource: str, *, as_json: bool) 
 def run_topology(source: Mapping[str, Any], *, as_json: bool) -> Exit:
     with speaking():
         cluster = Source(**source).open().read()
-        snapshot = cluster.fleet().snapshot()
+        snapshot = cluster.snapshot()
         levels = capacity.levels(snapshot)
     if as_json:
         print_json({"nodes": len(snapshot.table), "levels": [_level_json(snapshot, level) for level in levels]})

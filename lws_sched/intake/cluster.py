@@ -6,8 +6,8 @@ records hold for members that are not bound yet.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -20,7 +20,8 @@ from lws_sched.api.quantity import InvalidQuantity
 from lws_sched.api.topology import TOPOLOGY, Topology
 from lws_sched.intake.documents import BadInput, Document, bad_quantity, decode
 from lws_sched.intake.standing import Held, held_slots, node_state, standing_node, tenant_of
-from lws_sched.placement import LEVELS, Fleet, Level, pod_requests
+from lws_sched.intake.taken import Taken
+from lws_sched.placement import LEVELS, Fleet, Level, Snapshot, pod_requests
 from lws_sched.placement.topology import level_of
 
 T = TypeVar("T", bound=Object)
@@ -40,14 +41,20 @@ class Member:
 class Cluster:
     """The objects that planning reads."""
 
-    nodes: tuple[Node, ...] = ()
-    pods: tuple[Pod, ...] = ()
-    sets: tuple[LeaderWorkerSet, ...] = ()
-    records: tuple[GroupPlacement, ...] = ()
-    priority_classes: tuple[PriorityClass, ...] = ()
-    topologies: tuple[Topology, ...] = ()
+    nodes: Collection[Node] = ()
+    pods: Collection[Pod] = ()
+    sets: Collection[LeaderWorkerSet] = ()
+    records: Collection[GroupPlacement] = ()
+    priority_classes: Collection[PriorityClass] = ()
+    topologies: Collection[Topology] = ()
     levels: tuple[Level, ...] = ()
     """By hand, widest first: in place of those that labels and topologies tell of."""
+    kept: Taken | None = field(default=None, compare=False, repr=False)
+    """What these objects take, where somebody keeps that in step with them."""
+
+    def snapshot(self, without: frozenset[str] = frozenset()) -> Snapshot:
+        """The fleet at rest; the members and slots of the groups `without` are left out. Raises InvalidQuantity."""
+        return self.fleet(without).snapshot() if self.kept is None else self.kept.snapshot(without)
 
     def fleet(self, without: frozenset[str] = frozenset()) -> Fleet:
         """All nodes and what is taken of them; the members and slots of the groups `without` are left out.
@@ -79,28 +86,26 @@ class Cluster:
 
     @cached_property
     def record_of(self) -> Mapping[str, GroupPlacement]:
-        return {key_of(record): record for record in self.records}
+        return {key_of(record): record for record in self.records} if self.kept is None else self.kept.record_of
 
     @cached_property
-    def pods_of(self) -> Mapping[str, tuple[Pod, ...]]:
-        """Pods by group, bound or not."""
-        found: dict[str, list[Pod]] = {}
+    def pods_of(self) -> Mapping[str, Mapping[str, Pod]]:
+        """Pods by group and key, bound or not."""
+        if self.kept is not None:
+            return self.kept.pods_of
+        found: dict[str, dict[str, Pod]] = {}
         for pod in self.pods:
             tenant = tenant_of(pod)
             if tenant is not None:
-                found.setdefault(tenant.group, []).append(pod)
-        return {group: tuple(pods) for group, pods in found.items()}
+                found.setdefault(tenant.group, {})[key_of(pod)] = pod
+        return found
 
-    @cached_property
-    def members(self) -> Mapping[str, tuple[Member, ...]]:
-        """Bound pods by group, in worker-index order."""
-        found: dict[str, list[Member]] = {}
-        for pod in self.pods:
-            node, tenant = standing_node(pod), tenant_of(pod)
-            index = pod.metadata.labels.get(names.WORKER_INDEX, "")
-            if node and tenant is not None and index.isdigit():
-                found.setdefault(tenant.group, []).append(Member(int(index), node))
-        return {group: tuple(sorted(members, key=lambda each: each.index)) for group, members in found.items()}
+    def members_of(self, group: str) -> tuple[Member, ...]:
+        """Its bound pods, in worker-index order."""
+        pods = self.pods_of.get(group, {}).values()
+        indexes = ((pod.metadata.labels.get(names.WORKER_INDEX, ""), standing_node(pod)) for pod in pods)
+        found = (Member(int(index), node) for index, node in indexes if node and index.isdigit())
+        return tuple(sorted(found, key=lambda each: each.index))
 
 
 def levels_of(topologies: Iterable[Topology]) -> tuple[Level, ...]:

@@ -110,7 +110,7 @@ def all_groups(cluster: Cluster, namespace: str = "") -> Iterator[tuple[LeaderWo
 def _group(cluster: Cluster, lws: LeaderWorkerSet, index: int) -> Group:
     meta, size = lws.metadata, lws.spec.leader_worker_template.size
     key = f"{meta.namespace}/{names.leader_name(meta.name, index)}"
-    record, pods = cluster.record_of.get(key), cluster.pods_of.get(key, ())
+    record, pods = cluster.record_of.get(key), cluster.pods_of.get(key, {}).values()
     group = group_of(meta.namespace, meta.name, index, record=record, pods=pods, size=size)
     if record is None and group.state != BOUND and is_ours(lws) and not unsupported(lws):
         return replace(group, reason=NO_RECORD, fix=SEE_EXTENDER)

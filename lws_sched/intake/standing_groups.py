@@ -50,7 +50,7 @@ def standing_groups(cluster: Cluster, snapshot: Snapshot) -> tuple[Standing, ...
     sets = {key_of(lws): lws for lws in cluster.sets}
     found = []
     for key, pods in sorted(cluster.pods_of.items()):
-        members = _by_index(pods)
+        members = _by_index(pods.values())
         if (
             not members
             or [*members] != [*range(len(members))]

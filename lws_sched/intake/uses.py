@@ -59,7 +59,7 @@ def host_uses(cluster: Cluster) -> Mapping[str, HostUse]:
     for held in cluster.held():
         if held.pod not in bound:
             holders.setdefault(held.node, []).append(held.tenant.group)
-    whole = {key for key, members in cluster.members.items() if len(members) >= _size(cluster, key)}
+    whole = {key for key in cluster.pods_of if len(cluster.members_of(key)) >= _size(cluster, key)}
     return {
         node: host_use(pods.get(node, ()), holders.get(node, ()), whole.__contains__)
         for node in sorted(pods.keys() | holders.keys())
@@ -67,7 +67,7 @@ def host_uses(cluster: Cluster) -> Mapping[str, HostUse]:
 
 
 def _size(cluster: Cluster, group: str) -> int:
-    pods = cluster.pods_of.get(group, ())
+    pods = cluster.pods_of.get(group, {}).values()
     sizes = [int(size) for pod in pods if (size := pod.metadata.annotations.get(names.SIZE, "")).isdigit()]
     return max(sizes, default=len(pods))
 

@@ -72,7 +72,7 @@ def what_if(
     nobody is evicted."""
     groups = groups_wanted(sets, shapes)
     refused = {key_of(lws): sentence for lws in sets if (sentence := wanted.unsupported(lws))}
-    snapshot = cluster.fleet().snapshot()
+    snapshot = cluster.snapshot()
     answers: dict[str, Answer] = {}
     fresh: list[WantedGroup] = []
     for key, group in groups.items():
@@ -82,12 +82,12 @@ def what_if(
             answers[key] = found
         else:
             fresh.append(group)
-    own = frozenset(group.key for group in fresh if group.key in cluster.members or group.key in cluster.record_of)
-    base = cluster.fleet(without=own).snapshot() if own else snapshot
+    own = frozenset(group.key for group in fresh if cluster.members_of(group.key) or group.key in cluster.record_of)
+    base = cluster.snapshot(without=own) if own else snapshot
     requests = {group.key: _request(cluster, group, now) for group in fresh}
     decisions = plan(base, list(requests.values()), budget) if fresh else ()
     for decision in decisions:
-        members = cluster.members.get(decision.key, ())
+        members = cluster.members_of(decision.key)
         answers[decision.key] = answer_of(groups[decision.key], _kept(decision, members))
     if evict:
         answers |= _evicting(cluster, base, groups, requests, decisions, budget)
@@ -109,7 +109,7 @@ def _evicting(
         if isinstance(each, Refused) and each.proof == "infeasible" and groups[each.key].shapes.preempts
     ]
     # Members of a group that stands in part are bound: only such as are missing could be placed, and not this way.
-    blocked = [each for each in blocked if each.key not in cluster.members]
+    blocked = [each for each in blocked if not cluster.members_of(each.key)]
     placed = [(requests[each.key], each.slots) for each in decisions if isinstance(each, Placed)]
     blocked.sort(key=lambda each: (-each.priority, natural_key(each.key)))
     found = make_room(cluster, base.with_groups(placed), blocked, budget) if blocked else {}
@@ -147,7 +147,7 @@ def _group(lws: LeaderWorkerSet, index: int, shapes: MemberShapes) -> WantedGrou
 
 
 def _request(cluster: Cluster, group: WantedGroup, now: float | None) -> GroupRequest:
-    at = {member.index: member.node for member in cluster.members.get(group.key, ())}
+    at = {member.index: member.node for member in cluster.members_of(group.key)}
     record = cluster.record_of.get(group.key)
     refused = record.status.refused if record is not None and now is not None else ()
     return group.request(
@@ -159,7 +159,7 @@ def _request(cluster: Cluster, group: WantedGroup, now: float | None) -> GroupRe
 def _standing(cluster: Cluster, snapshot: Snapshot, group: WantedGroup) -> Answer | None:
     """Where the group is, if all of it has a place: by its record, or by its pods where it has none."""
     record = cluster.record_of.get(group.key)
-    members = cluster.members.get(group.key, ())
+    members = cluster.members_of(group.key)
     if record is not None and record.status.state in HOLDING and len(record.status.slots) == group.size:
         nodes = record.status.slots
     elif [member.index for member in members] == [*range(group.size)]:

@@ -11,16 +11,19 @@ from typing import Any
 
 import msgspec
 
-from lws_sched.api.core import PodSpec
+from lws_sched.api.core import NODE, POD, PodSpec
 from lws_sched.api.lws import LeaderWorkerSet
-from lws_sched.api.meta import key_of
+from lws_sched.api.meta import Kind, key_of
+from lws_sched.api.placement import GROUP_PLACEMENT
+from lws_sched.api.topology import TOPOLOGY
 from lws_sched.intake import documents
-from lws_sched.intake.cluster import Cluster, cluster_of
+from lws_sched.intake.cluster import Cluster, cluster_of, levels_of
 from lws_sched.intake.defrag import plan_moves
 from lws_sched.intake.documents import BadInput
 from lws_sched.intake.explaining import explain
 from lws_sched.intake.sets import planned_as_ours, sets_of
 from lws_sched.intake.shapes import dry_runs, member_shapes
+from lws_sched.intake.taken import Taken
 from lws_sched.intake.wanted import MemberShapes
 from lws_sched.intake.what_if import template_shapes, what_if
 from lws_sched.service import placement_pb2 as pb
@@ -41,9 +44,10 @@ Admit = Callable[[tuple[Template, ...]], Admitted]
 
 @dataclass
 class Known:
-    """The cluster's objects as the extender told of them."""
+    """The cluster's objects as the extender told of them, and what they take: no question looks at all of them."""
 
     objects: tuple[dict[str, Any], ...] = field(default_factory=lambda: tuple({} for _ in WATCHED))
+    taken: Taken = field(default_factory=Taken)
     _decoders: tuple[msgspec.msgpack.Decoder[Any], ...] = field(
         default_factory=lambda: tuple(msgspec.msgpack.Decoder(kind.type) for kind in WATCHED)
     )
@@ -51,14 +55,27 @@ class Known:
     def learn(self, changes: Changes) -> None:
         objects, decoder = self.objects[changes.kind], self._decoders[changes.kind]
         for key, body in changes.objects:
-            if body:
-                objects[key] = decoder.decode(body)
+            old, new = objects.get(key), decoder.decode(body) if body else None
+            if new is not None:
+                objects[key] = new
             else:
                 objects.pop(key, None)
+            self._take(WATCHED[changes.kind], old, new)
+
+    def _take(self, kind: Kind[Any], old: Any, new: Any) -> None:
+        if kind is NODE:
+            self.taken.node_changed(old, new)
+        elif kind is POD:
+            self.taken.pod_changed(old, new)
+        elif kind is GROUP_PLACEMENT:
+            self.taken.record_changed(old, new)
+        elif kind is TOPOLOGY:
+            self.taken.set_levels(levels_of(self.objects[WATCHED.index(TOPOLOGY)].values()))
 
     def cluster(self) -> Cluster:
-        nodes, pods, sets, records, topologies = (tuple(each.values()) for each in self.objects)
-        return Cluster(nodes=nodes, pods=pods, sets=sets, records=records, topologies=topologies)
+        """Good until something is learnt."""
+        nodes, pods, sets, records, topologies = (each.values() for each in self.objects)
+        return Cluster(nodes=nodes, pods=pods, sets=sets, records=records, topologies=topologies, kept=self.taken)
 
 
 def answered(question: Question, known: Known, admit: Admit) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -64,7 +64,7 @@ def still(cluster: Cluster) -> Sources:
 class Still(Generic[T]):
     """An informer of objects that stay as they are."""
 
-    def __init__(self, objects: Sequence[T], indexes: Mapping[str, Index[T]] | None = None) -> None:
+    def __init__(self, objects: Collection[T], indexes: Mapping[str, Index[T]] | None = None) -> None:
         self._objects = {key_of(obj): obj for obj in objects}
         self._filed: dict[tuple[str, str], list[T]] = {}
         for name, function in (indexes or {}).items():
