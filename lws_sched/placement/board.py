@@ -8,6 +8,7 @@ an exclusive domain, groups that stand already) is left to the search, on a snap
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -86,7 +87,7 @@ class Board:
         """None for a request that is left to the search."""
         if request.stay or request.avoid or request.spread or request.subgroup_size:
             return None
-        if (request.exclusive and request.preferred) or request.key in self._start.tenancy.group_numbers:
+        if (request.exclusive and request.preferred) or self._start.tenancy.stands(request.key):
             return None
         worker = worker_of(request)
         namespace = namespace_of(request)
@@ -181,19 +182,22 @@ class _LiveRoom:
     shut: Bools
     measured: Room
     stamp: int = 0
-    tallies: dict[tuple[str, ...], tuple[Partition, Ints, Ints]] = field(default_factory=dict)
+    tallies: dict[tuple[str, ...], _Tally] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.workers, self.loss = self.measured.workers.copy(), self.measured.loss.copy()
+        self.most = self.workers - self.loss
+        """Per node, the workers that it takes beside the leader; negative without room for the leader."""
 
-    def tally(self, part: Partition) -> tuple[Ints, Ints]:
-        """Per domain, the sum of workers and the least loss."""
+    def most_by(self, part: Partition) -> Ints:
+        """`most` by domain."""
         if part.is_of_nodes:
-            return self.workers, self.loss
+            return self.most
         known = self.tallies.get(part.keys)
         if known is None:
-            known = self.tallies[part.keys] = (part, part.total(self.workers), part.least(self.loss))
-        return known[1], known[2]
+            total, least = part.total(self.workers), part.least(self.loss)
+            known = self.tallies[part.keys] = _Tally(part, total, total - least)
+        return known.most
 
     def catch_up(self, touched: list[int]) -> None:
         if self.stamp < len(touched):
@@ -203,16 +207,28 @@ class _LiveRoom:
     def refresh(self, nodes: Ints) -> None:
         workers, loss = figures(self.live, self.leader, self.worker, nodes)
         is_shut = self.shut[nodes]
-        workers[is_shut] = 0
-        loss[is_shut] = NEVER
-        gained = workers - self.workers[nodes]
+        if is_shut.any():
+            workers[is_shut] = 0
+            loss[is_shut] = NEVER
+        gained = (workers - self.workers[nodes]).tolist()
         self.workers[nodes] = workers
         self.loss[nodes] = loss
-        for part, total, least in self.tallies.values():
-            codes = part.codes[nodes]
-            inside = codes != ABSENT
-            np.add.at(total, codes[inside], gained[inside])
-            part.renew_least(least, self.loss, nodes)
+        self.most[nodes] = workers - loss
+        for tally in self.tallies.values():
+            tally.renew(nodes, gained, self.loss)
+
+
+@dataclass(frozen=True, eq=False)
+class _Tally:
+    """By domain: the workers that it takes, and `most` of a room."""
+
+    part: Partition
+    total: Ints
+    most: Ints
+
+    def renew(self, nodes: Ints, gained: Sequence[int], loss: Ints) -> None:
+        for domain in self.part.renew_total(self.total, gained, nodes):
+            self.most[domain] = self.total[domain] - loss[self.part.members(domain)].min()
 
 
 @dataclass(eq=False)
@@ -239,8 +255,7 @@ class _Kind:
             return self._place_alone()
         for number in range(self._next, len(self._levels)):
             part = self._levels[number]
-            total, least = self.room.tally(part)
-            domain = self._best(part, total - least - self.need.workers)
+            domain = self._best(part, self.room.most_by(part))
             if domain is not None:
                 return self._pack(part, part.members(domain))
             self._next = number + 1
@@ -255,10 +270,9 @@ class _Kind:
     def _place_alone(self) -> tuple[int, ...] | None:
         """The tightest domain where no other group of the namespace stands, then the narrowest part of it."""
         base, key = self._levels[-1], self.keys.exclusive
-        total, least = self.room.tally(base)
         codes = self.board.table.column(key).codes[base.order[base.starts]]
-        slack = np.where(self.board.occupied(self.namespace, key)[codes], -1, total - least - self.need.workers)
-        domain = self._best(base, slack)
+        most = np.where(self.board.occupied(self.namespace, key)[codes], -1, self.room.most_by(base))
+        domain = self._best(base, most)
         if domain is None:
             return None
         nodes = base.members(domain)
@@ -281,13 +295,13 @@ class _Kind:
                 fitting.append((slack, int(crowd[domain + 1]), domain))
         return nodes[codes == min(fitting)[2]] if fitting else None
 
-    def _best(self, part: Partition, slack: Ints) -> int | None:
+    def _best(self, part: Partition, most: Ints) -> int | None:
         """As `exact` chooses: in the tightest domain to share, the tightest, in the tightest wider ones, with the
         fewest members, the first."""
-        fitting = np.flatnonzero(slack >= 0)
+        fitting = (most >= self.need.workers).nonzero()[0]
         if len(fitting) > 1 and self.keys.base and part.keys != self.keys.base:
             fitting = self._in_tightest(self.keys.base, part, fitting)
-        fitting = lowest(fitting, slack[fitting])
+        fitting = lowest(fitting, most[fitting])
         for level in () if self.keys.exclusive else self.board.table.levels_around(part):
             if len(fitting) > 1:
                 fitting = self._in_tightest((level,), part, fitting)
@@ -298,8 +312,8 @@ class _Kind:
     def _in_tightest(self, outer: tuple[str, ...], part: Partition, domains: Ints) -> Ints:
         """Those of the part's domains that lie in the tightest domain of the keys `outer`."""
         homes = self.board.table.homes(outer, part)[domains]
-        total, loss = self.room.tally(self.board.table.partition(outer))
-        return lowest(domains, np.where(homes == ABSENT, NEVER, total[homes] - loss[homes]))
+        most = self.room.most_by(self.board.table.partition(outer))
+        return lowest(domains, np.where(homes == ABSENT, NEVER, most[homes]))
 
     def _pack(self, part: Partition, nodes: Ints) -> tuple[int, ...]:
         room = Room(self.room.workers, self.room.loss)

@@ -13,7 +13,7 @@ import numpy as np
 
 from lws_sched.placement.node import NodeState, Taint
 from lws_sched.placement.request import PodShape, Requirement, Toleration
-from lws_sched.placement.table import NODE_NAME, Bools, NodeTable
+from lws_sched.placement.table import NODE_NAME, Bools, NodeTable, remember
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 REPELLING = frozenset({"NoSchedule", "NoExecute"})
@@ -25,7 +25,7 @@ def eligible(table: NodeTable, shape: PodShape) -> Bools:
     mask = table.masks.get(key)
     if mask is None:
         mask = selected(table, shape) & affine(table, shape) & tolerated(table, shape)
-        table.remember(key, mask)
+        remember(table.masks, key, mask)
     return mask
 
 

@@ -14,7 +14,7 @@ Exact: a group is refused only where no choice of nodes satisfies all that it as
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -52,7 +52,10 @@ def fits(snapshot: Snapshot, request: GroupRequest) -> bool:
     if isinstance(keys, UnknownLevel):
         return False
     space = space_for(snapshot, request, keys)
-    return space is not None and bool((space.slack(snapshot.table.partition(keys.base)) >= 0).any())
+    return space is not None and len(space.takers(snapshot.table.partition(keys.base))) > 0
+
+
+NONE: Ints = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +65,25 @@ class Flat:
     snapshot: Snapshot
     request: GroupRequest
     room: Room
+    _slacks: dict[tuple[str, ...], Ints] = field(default_factory=dict)
 
     def slack(self, partition: Partition) -> Ints:
         """Per domain, how many more workers it could take than needed; negative where the group does not fit."""
-        return self.room.slack(partition, whole_need(self.request))
+        known = self._slacks.get(partition.keys)
+        if known is not None:
+            return known
+        return self._slacks.setdefault(partition.keys, self.room.slack(partition, whole_need(self.request)))
+
+    def takers(self, partition: Partition) -> Ints:
+        """The domains that take the group. What is learnt where there are none is remembered with the room."""
+        workers = self.request.size - 1
+        if self.room.takes_at_most(partition) < workers:
+            return NONE
+        slack = self.slack(partition)
+        found = np.flatnonzero(slack >= 0)
+        if not len(found):
+            self.room.most[partition.keys] = int(slack.max(initial=-NEVER)) + workers
+        return found
 
     def within(self, mask: Bools) -> Flat:
         return Flat(self.snapshot, self.request, self.room.within(mask))
@@ -91,7 +109,7 @@ def space_for(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Space |
 def _place(snapshot: Snapshot, request: GroupRequest, keys: Asked, space: Space) -> tuple[int, ...] | None:
     table = snapshot.table
     base = table.partition(keys.base)
-    if not (space.slack(base) >= 0).any():
+    if not len(space.takers(base)):
         return None
     if keys.spread:
         space = _least_crowded(snapshot, request, keys, space)
@@ -116,7 +134,7 @@ def _least_crowded(snapshot: Snapshot, request: GroupRequest, keys: Asked, space
     """The room in those domains of the spread level that take the group whole beside the fewest groups of its set."""
     column = snapshot.table.column(keys.spread)
     part = snapshot.table.partition((*keys.base, keys.spread))
-    fitting = np.flatnonzero(space.slack(part) >= 0)
+    fitting = space.takers(part)
     if not len(fitting):
         return space
     crowd = groups_by_domain(snapshot, request, keys.spread)
@@ -136,11 +154,12 @@ def groups_by_domain(snapshot: Snapshot, request: GroupRequest, key: str) -> Int
 def _best(snapshot: Snapshot, space: Space, part: Partition, keys: Asked) -> int | None:
     """The domain that fits in the tightest of the domains that all members must share, then the tightest itself, then
     the one in the tightest wider domains, then with the fewest members standing there, then the first by value."""
-    table, slack = snapshot.table, space.slack(part)
-    fitting = np.flatnonzero(slack >= 0)
+    table, fitting = snapshot.table, space.takers(part)
+    if not len(fitting):
+        return None
     if len(fitting) > 1 and keys.base and part.keys != keys.base:
         fitting = lowest(fitting, space.slack(table.partition(keys.base))[table.homes(keys.base, part)[fitting]])
-    fitting = lowest(fitting, slack[fitting])
+    fitting = lowest(fitting, space.slack(part)[fitting])
     for level in () if keys.exclusive else table.levels_around(part):
         if len(fitting) > 1:
             homes = table.homes((level,), part)[fitting]
@@ -148,7 +167,7 @@ def _best(snapshot: Snapshot, space: Space, part: Partition, keys: Asked) -> int
     if len(fitting) > 1 and len(snapshot.tenancy.positions):
         standing = part.codes[snapshot.tenancy.positions]
         fitting = lowest(fitting, np.bincount(standing[standing != ABSENT], minlength=part.count)[fitting])
-    return int(fitting[0]) if len(fitting) else None
+    return int(fitting[0])
 
 
 def lowest(domains: Ints, measure: Ints) -> Ints:

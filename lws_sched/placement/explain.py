@@ -173,6 +173,8 @@ def _set_aside(snapshot: Snapshot, request: GroupRequest) -> Diagnosis | None:
             f"it would fit only on nodes that the scheduler refused for it lately: {nodes}",
             "it is planned again when the refusals expire; the scheduler's events on its pods tell why",
         )
+    if snapshot.schedulable.all():
+        return None
     awake = replace(snapshot, schedulable=np.ones_like(snapshot.schedulable))
     placed = search(awake, request)
     if placed is None:
@@ -199,8 +201,7 @@ class _Case:
         closed = self._closed()
         if closed is not None:
             return closed
-        empty = self.snapshot.emptied(np.arange(len(self.snapshot.table)))
-        could = self._space(empty)
+        could = self._space(self.snapshot.empty)
         slack = could.slack(self._base)
         if not (slack >= 0).any():
             return self._too_large(could, slack)
@@ -218,6 +219,8 @@ class _Case:
     def _closed(self) -> Diagnosis | None:
         """Other groups of the namespace hold every domain that has room."""
         tenancy = self.snapshot.tenancy
+        if not (tenancy.is_exclusive or self.keys.exclusive or self.keys.inner_exclusive):
+            return None
         nobody = replace(self.snapshot, tenancy=tenancy.without(np.ones(len(tenancy.positions), dtype=np.bool_)))
         placed = search(nobody, self.request)
         if placed is None:
@@ -305,7 +308,7 @@ class _Case:
         most room, as many as it takes."""
         snapshot, members = self.snapshot, self._base.members(domain)
         bars = np.unique(snapshot.tenancy.positions[barring(snapshot, self.request, self.keys, members)])
-        empty = self._space(snapshot.emptied(np.arange(len(snapshot.table)))).room
+        empty = self._space(snapshot.empty).room
         members = members[~np.isin(members, bars)]
         fits_leader = (empty.loss[members] < NEVER).astype(np.int64) - (now.loss[members] < NEVER)
         gain = empty.workers[members] - now.workers[members]

@@ -225,11 +225,11 @@ class _TenantRoll:
         self._namespaces: dict[str, int] = {}
         self._exclusive_keys: dict[str, int] = {}
         self._groups: dict[str, int] = {}
+        """Shared with the snapshots, so names are only added. Groups that have gone keep theirs for a while."""
         self._members: Counter[str] = Counter()
         self._group_of: dict[str, str] = {}
         self._next_group = 0
-        """Never used twice, so that an old snapshot cannot take one group for another."""
-        self._frozen_groups: Mapping[str, int] | None = None
+        """Never used for two groups, so that an old snapshot cannot take one for another."""
         self._frozen: Tenancy | None = None
 
     def add(self, owner: str, row: int, tenant: Tenant) -> None:
@@ -239,7 +239,6 @@ class _TenantRoll:
         if tenant.group not in self._groups:
             self._groups[tenant.group] = self._next_group
             self._next_group += 1
-            self._frozen_groups = None
         self._members[tenant.group] += 1
         self._entries[:, entry] = (
             row,
@@ -267,8 +266,13 @@ class _TenantRoll:
         group = self._group_of.pop(owner)
         self._members[group] -= 1
         if not self._members[group]:
-            del self._members[group], self._groups[group]
-            self._frozen_groups = None
+            del self._members[group]
+            self._forget_groups()
+
+    def _forget_groups(self) -> None:
+        """Once most names are of groups that have gone, go on with the others: in a mapping of its own."""
+        if len(self._groups) > 2 * len(self._members) + _ROOM:
+            self._groups = {name: number for name, number in self._groups.items() if name in self._members}
 
     def move(self, before: Ints, rows: int) -> None:
         """Row `before[i]` is row i from now on."""
@@ -282,12 +286,10 @@ class _TenantRoll:
         """The entries on known nodes, which have the first of all rows in use."""
         if self._frozen is None:
             entries = self._entries[:, : len(self._owners)]
-            if self._frozen_groups is None:
-                self._frozen_groups = dict(self._groups)
             self._frozen = Tenancy(
                 entries=entries.copy() if rows == nodes else entries[:, entries[0] < nodes],
                 namespace_numbers=dict(self._namespaces),
-                group_numbers=self._frozen_groups,
+                group_numbers=self._groups,
                 exclusive_keys=tuple(self._exclusive_keys),
             )
         return self._frozen

@@ -17,6 +17,9 @@ import numpy as np
 from lws_sched.placement.room import NEVER, Need, Room
 from lws_sched.placement.table import ABSENT, Ints, NodeTable
 
+_FIRST = 1 << 40
+"""Times what is idle, it decides before any number of workers."""
+
 
 def pack(
     table: NodeTable, room: Room, nodes: Ints, need: Need, levels: tuple[str, ...], idle: Ints | None = None
@@ -41,11 +44,15 @@ def _leader(table: NodeTable, room: Room, nodes: Ints, workers: int, levels: tup
     caps, loss = room.workers[nodes], room.loss[nodes]
     able = np.flatnonzero((loss < NEVER) & (int(caps.sum()) - loss >= workers))
     able = able[loss[able] == loss[able].min()]
+    if not levels:
+        return int(able[np.argmin(idle[able] * _FIRST - caps[able])])
     return roomiest(table, Room(caps, loss), nodes, able, levels, idle)
 
 
 def roomiest(table: NodeTable, room: Room, nodes: Ints, able: Ints, levels: tuple[str, ...], idle: Ints) -> int:
     """Of the indices `able` into `nodes`, the one in the parts with the most room. `room` is that of `nodes` alone."""
+    if len(able) == 1:
+        return int(able[0])
     ranks = [able, -room.workers[able], room.loss[able], idle[able]]
     for level in reversed(levels):
         parts = table.column(level).codes[nodes] - ABSENT
@@ -89,12 +96,12 @@ def _choose(caps: Ints, count: int, first: int | None, idle: Ints) -> list[tuple
 
 
 def _largest_then_tightest(caps: Ints, count: int, idle: Ints) -> list[tuple[int, int]]:
-    order = np.lexsort((-caps, idle))
+    order = np.argsort(idle * _FIRST - caps, kind="stable")
     sums = np.cumsum(caps[order])
     full = int(np.searchsorted(sums, count))
     rest = count - int(sums[full - 1]) if full else count
     enough = order[full:][caps[order[full:]] >= rest]
-    tightest = enough[np.lexsort((caps[enough], idle[enough]))[0]]
+    tightest = enough[np.argmin(idle[enough] * _FIRST + caps[enough])]
     return [(int(index), int(caps[index])) for index in order[:full]] + [(int(tightest), rest)]
 
 

@@ -24,7 +24,7 @@ from lws_sched.placement.eligibility import eligible
 from lws_sched.placement.node import taken
 from lws_sched.placement.request import LEADER_EXCLUDED, NO_SUBGROUP, GroupRequest, PodShape
 from lws_sched.placement.snapshot import Snapshot, namespace_of
-from lws_sched.placement.table import ABSENT, Bools, Ints, NodeTable, Partition
+from lws_sched.placement.table import ABSENT, Bools, Ints, NodeTable, Partition, remember
 from lws_sched.placement.topology import UnknownLevel
 
 NEVER = 1 << 60
@@ -52,6 +52,8 @@ class Room:
     loss: Ints
     tallies: dict[tuple[str, ...], tuple[Ints, Ints]] = field(default_factory=dict)
     """Per partition's keys: per domain, the sum of `workers` and the least `loss`."""
+    most: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """Per partition's keys: what is known of how many workers a domain takes at most, beside the leader."""
     closed: Closed | None = None
     """What was taken away from `open_room`, if anything."""
     open_room: Room | None = None
@@ -81,15 +83,26 @@ class Room:
         room = Room(self.workers.copy(), self.loss.copy())
         room.workers[nodes] = workers
         room.loss[nodes] = loss
-        gained = workers - self.workers[nodes]
+        gained = (workers - self.workers[nodes]).tolist()
         for keys, (total, least) in list(self.tallies.items()):
             part = table.partition(keys)
-            codes = part.codes[nodes]
             total, least = total.copy(), least.copy()
-            np.add.at(total, codes[codes != ABSENT], gained[codes != ABSENT])
-            part.renew_least(least, room.loss, nodes)
+            part.renew_least(least, room.loss, part.renew_total(total, gained, nodes))
             room.tallies[keys] = (total, least)
-        return room
+        return room._bounded_as(self, table, nodes)
+
+    def takes_at_most(self, partition: Partition) -> int:
+        """No domain takes a leader and more workers than this."""
+        return (self.open_room or self).most.get(partition.keys, NEVER)
+
+    def _bounded_as(self, before: Room, table: NodeTable, nodes: Ints) -> Room:
+        """With the bounds of the room before some nodes changed, as far as these nodes keep them."""
+        for keys, most in list(before.most.items()):
+            part = table.partition(keys)
+            total, least = self._tally(part)
+            codes = nodes if part.is_of_nodes else part.codes[nodes]
+            self.most[keys] = max(most, int((total[codes] - least[codes]).max()))
+        return self
 
     def _tally(self, partition: Partition) -> tuple[Ints, Ints]:
         if partition.is_of_nodes:
@@ -127,6 +140,13 @@ class Asked:
 
 
 def asked(table: NodeTable, request: GroupRequest) -> Asked | UnknownLevel:
+    subgroups = (request.subgroup_required, request.subgroup_exclusive) if request.subgroup_size else None
+    names = (request.required, request.exclusive, request.preferred, request.spread, subgroups)
+    found: Asked | UnknownLevel | None = table.topologies.get(names)
+    return found if found is not None else remember(table.topologies, names, _as_labels(table, request))
+
+
+def _as_labels(table: NodeTable, request: GroupRequest) -> Asked | UnknownLevel:
     base = _resolved(table, (request.required, request.exclusive))
     inner = _resolved(table, (request.subgroup_required, request.subgroup_exclusive)) if request.subgroup_size else ()
     if isinstance(base, UnknownLevel):
@@ -318,14 +338,26 @@ def _usable(snapshot: Snapshot, shape: PodShape, nodes: Ints | None) -> Bools:
 
 def _count(snapshot: Snapshot, shape: PodShape, beside: Mapping[str, int], nodes: Ints | None) -> Ints:
     """Per node, how many pods of a shape fit in what `beside` leaves free; never negative."""
+    wanted = taken(dict(shape.requests))
+    if nodes is not None:
+        return _count_on(snapshot, wanted, beside, nodes)
     least: Ints | None = None
-    for resource, amount in taken(dict(shape.requests)).items():
+    for resource, amount in wanted.items():
         free = snapshot.available(resource)
-        if nodes is not None:
-            free = free[nodes]
         if resource in beside:
             free = free - beside[resource]
         count = free // amount if amount > 1 else free
         least = count if least is None else np.minimum(least, count)
     assert least is not None
     return np.maximum(least, 0)
+
+
+def _count_on(snapshot: Snapshot, wanted: Mapping[str, int], beside: Mapping[str, int], nodes: Ints) -> Ints:
+    """`_count` on a few nodes, all resources at once."""
+    if not wanted.keys() <= snapshot.resources.keys():
+        return np.zeros(len(nodes), dtype=np.int64)
+    free = snapshot.free.take(nodes, axis=1)[[snapshot.resources[resource] for resource in wanted]]
+    if beside:
+        free -= np.array([[beside.get(resource, 0)] for resource in wanted], dtype=np.int64)
+    counts: Ints = (free // np.array([[amount] for amount in wanted.values()], dtype=np.int64)).min(axis=0)
+    return np.maximum(counts, 0)

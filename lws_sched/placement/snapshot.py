@@ -7,8 +7,9 @@ them.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -29,6 +30,7 @@ class Tenancy:
     entries: Ints
     namespace_numbers: Mapping[str, int]
     group_numbers: Mapping[str, int]
+    """Also of groups that have gone, and of some that came later: see `stands`. A number is never another group's."""
     exclusive_keys: Sequence[str]
     """The topology labels (or levels) that `exclusives` and `inner` number."""
 
@@ -64,6 +66,11 @@ class Tenancy:
         """Whether any group or subgroup may hold a domain for itself."""
         return any(self.exclusive_keys)
 
+    def stands(self, group: str) -> bool:
+        """Whether a member of the group stands somewhere."""
+        number = self.group_numbers.get(group)
+        return number is not None and bool((self.groups == number).any())
+
     def others(self, namespace: str, group: str) -> Ints:
         """The entries of other groups of the namespace."""
         number = self.namespace_numbers.get(namespace, ABSENT)
@@ -78,7 +85,8 @@ class Tenancy:
     def of_set(self, group: str) -> Ints:
         """The entries of the other groups of the LeaderWorkerSet that a group belongs to."""
         name = set_of(group)
-        numbers = [number for other, number in self.group_numbers.items() if other != group and set_of(other) == name]
+        known = dict(self.group_numbers)
+        numbers = [number for other, number in known.items() if other != group and set_of(other) == name]
         return np.flatnonzero(np.isin(self.groups, np.array(numbers, dtype=np.int64)))
 
     def without(self, entries: Bools) -> Tenancy:
@@ -102,7 +110,7 @@ class Tenancy:
         return Tenancy(np.concatenate([self.entries, added], axis=1), namespaces, groups, (*numbers,))
 
     def group_names(self, entries: Ints) -> list[str]:
-        names = {number: name for name, number in self.group_numbers.items()}
+        names = {number: name for name, number in dict(self.group_numbers).items()}
         return sorted({names[int(number)] for number in self.groups[entries]})
 
 
@@ -184,23 +192,41 @@ class Snapshot:
         allocatable = self.table.allocatable
         free[:, nodes] = 0
         free[: len(allocatable), nodes] = allocatable[:, nodes]
-        return replace(self, free=free, tenancy=self.tenancy.without(np.isin(self.tenancy.positions, nodes)))
+        is_emptied = np.zeros(len(self.table), dtype=np.bool_)
+        is_emptied[nodes] = True
+        lineage, stamp = self.lineage.extended(self.stamp, nodes)
+        tenancy = self.tenancy.without(is_emptied[self.tenancy.positions])
+        return replace(self, free=free, tenancy=tenancy).along(lineage, stamp)
+
+    @cached_property
+    def empty(self) -> Snapshot:
+        """The fleet as if nothing stood anywhere."""
+        free = np.zeros_like(self.free)
+        free[: len(self.table.allocatable)] = self.table.allocatable
+        nobody = np.ones(len(self.tenancy.positions), dtype=np.bool_)
+        return replace(self, free=free, tenancy=self.tenancy.without(nobody))
 
     def facts(self, nodes: Iterable[int] | None = None) -> dict[str, NodeFacts]:
         """Plain values of the nodes at the given positions, or of all."""
         wanted = list(range(len(self.table))) if nodes is None else sorted({int(node) for node in nodes})
-        tenants = self._tenants_of(wanted)
-        free = dict(zip(wanted, self.free[:, wanted].T.tolist(), strict=True))
+        alone, names = self.amounts(wanted), self.table.names
+        standing = {names[index]: tuple(tenants) for index, tenants in self._tenants_of(wanted).items()}
+        return alone | {name: replace(alone[name], tenants=tenants) for name, tenants in standing.items()}
+
+    def amounts(self, nodes: Collection[int]) -> dict[str, NodeFacts]:
+        """As `facts`, but not who stands there."""
+        wanted = sorted(nodes)
+        free = self.free.take(wanted, axis=1).T.tolist()
+        schedulable = self.schedulable.take(wanted).tolist()
         return {
             self.table.names[index]: NodeFacts(
                 name=self.table.names[index],
                 labels=self.table.nodes[index].labels,
-                free=dict(zip(self.resources, free[index], strict=True)),
+                free=dict(zip(self.resources, free[place], strict=True)),
                 taints=self.table.nodes[index].taints,
-                schedulable=bool(self.schedulable[index]),
-                tenants=tuple(tenants.get(index, ())),
+                schedulable=schedulable[place],
             )
-            for index in wanted
+            for place, index in enumerate(wanted)
         }
 
     def _tenants_of(self, nodes: Sequence[int]) -> dict[int, list[Tenant]]:
@@ -212,7 +238,7 @@ class Snapshot:
         if not len(entries):
             return found
         namespaces = {number: name for name, number in tenancy.namespace_numbers.items()}
-        groups = {number: name for name, number in tenancy.group_numbers.items()}
+        groups = {number: name for name, number in dict(tenancy.group_numbers).items()}
         for entry in entries:
             tenant = Tenant(
                 group=groups[int(tenancy.groups[entry])],
@@ -252,7 +278,7 @@ def set_of(group: str) -> str:
 
 def kind_of(snapshot: Snapshot, request: GroupRequest) -> Hashable:
     """What groups have in common that fit or do not fit alike."""
-    if request.stay or request.key in snapshot.tenancy.group_numbers:
+    if request.stay or snapshot.tenancy.stands(request.key):
         return request
     shapes = (request.size, request.leader, request.worker, request.avoid)
     topology = (request.required, request.exclusive, request.preferred)

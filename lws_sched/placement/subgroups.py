@@ -16,7 +16,7 @@ or none (the exclusive domains) stand in for floor(W_p / s); the one with subgro
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -59,9 +59,18 @@ class Nested:
     room: Room
     keys: Asked
     layout: Layout
+    _slacks: dict[tuple[str, ...], Ints] = field(default_factory=dict)
 
     def slack(self, partition: Partition) -> Ints:
         """Per domain, how many more plain subgroups it could take than needed."""
+        known = self._slacks.get(partition.keys)
+        return known if known is not None else self._slacks.setdefault(partition.keys, self._slack(partition))
+
+    def takers(self, partition: Partition) -> Ints:
+        """The domains that take the group."""
+        return np.flatnonzero(self.slack(partition) >= 0)
+
+    def _slack(self, partition: Partition) -> Ints:
         table = self.snapshot.table
         inner = table.partition((*partition.keys, *self.keys.inner))
         units = inner

@@ -10,9 +10,10 @@ A table never changes once made: snapshots share it between threads.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,8 +27,8 @@ Bools = npt.NDArray[np.bool_]
 ABSENT = -1
 NODE_NAME = "metadata.name"
 """The key whose value is the node itself: the narrowest domain there is."""
-MASKS_KEPT = 512
-"""Distinct pod shapes whose eligibility is remembered."""
+KEPT = 512
+"""Distinct pod shapes whose eligibility is remembered, and so for all else that requests ask for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,13 +81,20 @@ class Partition:
             return np.zeros(0, dtype=np.int64)
         return np.minimum.reduceat(amounts[self.order], self.starts)
 
-    def renew_least(self, least: Ints, amounts: Ints, changed: Ints) -> None:
-        """Bring `least(amounts)` up to date, in place, after the amounts of some nodes changed."""
-        codes = self.codes[changed]
-        if self.count == len(self.order):
-            least[codes[codes != ABSENT]] = amounts[changed[codes != ABSENT]]
-            return
-        for domain in {*codes[codes != ABSENT].tolist()}:
+    def renew_total(self, total: Ints, gained: Sequence[int], changed: Ints) -> Collection[int]:
+        """Bring `total(amounts)` up to date, in place, after the amounts of a few nodes grew by `gained`. The domains
+        concerned."""
+        gains: dict[int, int] = {}
+        for domain, gain in zip(self.codes[changed].tolist(), gained, strict=True):
+            gains[domain] = gains.get(domain, 0) + gain
+        gains.pop(ABSENT, None)
+        for domain, gain in gains.items():
+            total[domain] += gain
+        return gains
+
+    def renew_least(self, least: Ints, amounts: Ints, domains: Iterable[int]) -> None:
+        """Bring `least(amounts)` up to date, in place, after amounts in some domains changed."""
+        for domain in domains:
             least[domain] = amounts[self.members(domain)].min()
 
     def is_divided(self, codes: Ints) -> bool:
@@ -109,6 +117,9 @@ class NodeTable:
         self.taint_codes: Ints = np.array([numbers[node.taints] for node in nodes], dtype=np.int64)
         self.masks: dict[Hashable, Bools] = {}
         """Eligibility by pod shape, filled by `eligibility`."""
+        self.topologies: dict[Hashable, Any] = {}
+        """What requests ask for as labels that nodes carry, filled by `room.asked`."""
+        self._labels: dict[str, str] = {}
         self._columns: dict[str, Column] = {}
         self._partitions: dict[tuple[str, ...], Partition] = {}
         self._largest: dict[int, int] = {}
@@ -155,6 +166,11 @@ class NodeTable:
             self._homes[outer, partition.keys] = found
         return found
 
+    def label(self, name: str) -> str:
+        """The label that a level name or label stands for; a name that means nothing here stands for itself."""
+        found = self._labels.get(name)
+        return found if found is not None else remember(self._labels, name, topology.key_or_name(name, self.keys))
+
     def column(self, key: str) -> Column:
         column = self._columns.get(key)
         if column is None:
@@ -178,12 +194,6 @@ class NodeTable:
     def carriers(self, key: str) -> int:
         """How many nodes carry the label."""
         return int(np.count_nonzero(self.column(key).codes != ABSENT)) if key in self.keys else 0
-
-    def remember(self, key: Hashable, mask: Bools) -> Bools:
-        if len(self.masks) >= MASKS_KEPT:
-            self.masks.clear()
-        self.masks[key] = mask
-        return mask
 
     def _make_column(self, key: str) -> Column:
         if key == NODE_NAME:
@@ -211,3 +221,15 @@ class NodeTable:
         dense = np.full(len(self), ABSENT, dtype=np.int64)
         dense[order] = np.cumsum(is_start) - 1
         return Partition(keys, dense, order, starts)
+
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+def remember(known: dict[Key, Value], key: Key, value: Value) -> Value:
+    """Keep a value; once there are too many, forget the others."""
+    if len(known) >= KEPT:
+        known.clear()
+    known[key] = value
+    return value

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from lws_sched.placement import topology
 from lws_sched.placement.check import violations
 from lws_sched.placement.node import NodeFacts, Tenant, taken
 from lws_sched.placement.request import GroupRequest, Placed, PodShape
@@ -30,6 +29,10 @@ class Referee:
         positions = snapshot.table.position
         slots = {positions[node] for _, placed in groups for node in placed.slots if node in positions}
         self._facts: dict[str, NodeFacts] = {}
+        self._is_anyone_exclusive = snapshot.tenancy.is_exclusive or any(
+            request.exclusive or request.subgroup_exclusive for request, _ in groups
+        )
+        """Where nobody is, it does not matter who stands where."""
         self._know(slots)
         self._standing: dict[tuple[str, str], dict[str, set[str]]] = {}
         """By namespace and label: by the label's value, the nodes where groups of the namespace stand."""
@@ -52,7 +55,7 @@ class Referee:
 
     def _by_label(self, request: GroupRequest) -> GroupRequest:
         wanted = (request.required, request.exclusive, request.subgroup_required, request.subgroup_exclusive)
-        labels = tuple(topology.key_or_name(each, self._snapshot.table.keys) for each in wanted)
+        labels = tuple(self._snapshot.table.label(each) for each in wanted)
         if labels == wanted:
             return request
         required, exclusive, subgroup_required, subgroup_exclusive = labels
@@ -66,13 +69,14 @@ class Referee:
 
     def _stand(self, name: str, shape: PodShape, tenant: Tenant) -> None:
         before = self._facts[name]
-        free = dict(before.free)
         for resource, amount in taken(dict(shape.requests)).items():
-            free[resource] = free.get(resource, 0) - amount
-        self._facts[name] = replace(before, free=free, tenants=(*before.tenants, tenant))
+            before.free[resource] = before.free.get(resource, 0) - amount
+        if not self._is_anyone_exclusive:
+            return
+        self._facts[name] = replace(before, tenants=(*before.tenants, tenant))
         for key in (tenant.exclusive, tenant.subgroup_exclusive):
             if key:
-                self._holders(tenant.namespace).add(topology.key_or_name(key, self._snapshot.table.keys))
+                self._holders(tenant.namespace).add(self._snapshot.table.label(key))
         for (namespace, key), by_value in self._standing.items():
             if namespace == tenant.namespace and key in before.labels:
                 by_value.setdefault(before.labels[key], set()).add(name)
@@ -80,7 +84,7 @@ class Referee:
     def _neighbours(self, request: GroupRequest, placed: Placed) -> set[str]:
         """The nodes in domains that somebody may hold where groups of the request's namespace stand."""
         namespace, table = namespace_of(request), self._snapshot.table
-        wanted = {topology.key_or_name(each, table.keys) for each in (request.exclusive, request.subgroup_exclusive)}
+        wanted = {table.label(each) for each in (request.exclusive, request.subgroup_exclusive)}
         near: set[str] = set()
         for key in (wanted | self._holders(namespace)) & table.keys:
             by_value = self._domains(namespace, key)
@@ -94,11 +98,11 @@ class Referee:
         if namespace not in self._held and not self._snapshot.tenancy.is_exclusive:
             self._held[namespace] = set()
         if namespace not in self._held:
-            tenancy, keys = self._snapshot.tenancy, self._snapshot.table.keys
+            tenancy, table = self._snapshot.tenancy, self._snapshot.table
             mine = tenancy.others(namespace, "")
             numbers = np.bincount(np.concatenate([tenancy.exclusives[mine], tenancy.inner[mine]]))
             names = {tenancy.exclusive_keys[number] for number in np.flatnonzero(numbers).tolist()}
-            self._held[namespace] = {topology.key_or_name(name, keys) for name in names if name}
+            self._held[namespace] = {table.label(name) for name in names if name}
         return self._held[namespace]
 
     def _domains(self, namespace: str, key: str) -> dict[str, set[str]]:
@@ -116,7 +120,8 @@ class Referee:
 
     def _know(self, positions: set[int]) -> None:
         if positions:
-            self._facts |= self._snapshot.facts(positions)
+            snapshot = self._snapshot
+            self._facts |= snapshot.facts(positions) if self._is_anyone_exclusive else snapshot.amounts(positions)
 
 
 def _has_member_of(node: NodeFacts, namespace: str) -> bool:

@@ -132,3 +132,31 @@ def test_a_placed_group_can_be_put_into_a_snapshot() -> None:
     after = snapshot.with_group(request, placed.slots)
     assert not isinstance(plan(after, [group("b-0", 2, required=RACK)])[0], Placed)
     assert isinstance(plan(snapshot, [group("b-0", 2, required=RACK)])[0], Placed)
+
+
+def test_a_snapshot_knows_whose_members_stand_whatever_comes_and_goes_later() -> None:
+    fleet = Fleet()
+    for node in racks(1, 2):
+        fleet.set_node(node)
+    fleet.charge("a-0", "r0-h0", {}, Tenant(group="here/a-0", namespace="here"))
+    before = fleet.snapshot()
+    fleet.release("a-0")
+    fleet.charge("b-0", "r0-h0", {}, Tenant(group="here/b-0", namespace="here"))
+    after = fleet.snapshot()
+    assert [before.tenancy.stands(f"here/{name}-0") for name in "ab"] == [True, False]
+    assert [after.tenancy.stands(f"here/{name}-0") for name in "ab"] == [False, True]
+
+
+def test_groups_that_have_gone_are_forgotten_and_others_are_never_taken_for_them() -> None:
+    fleet = Fleet()
+    for node in racks(1, 2):
+        fleet.set_node(node)
+    fleet.charge("stays", "r0-h0", {}, Tenant(group="here/stays-0", namespace="here"))
+    first = fleet.snapshot()
+    for number in range(500):
+        fleet.charge("guest", "r0-h1", {}, Tenant(group=f"here/guest-{number}", namespace="here"))
+    last = fleet.snapshot()
+    assert len(last.tenancy.group_numbers) < 250
+    assert [each.group for each in last.facts()["r0-h1"].tenants] == ["here/guest-499"]
+    assert [each.group for each in first.facts()["r0-h0"].tenants] == ["here/stays-0"]
+    assert first.tenancy.group_numbers["here/stays-0"] == last.tenancy.group_numbers["here/stays-0"]
