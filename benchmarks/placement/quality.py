@@ -12,11 +12,11 @@ nothing to do with their groups, so the pods of waiting groups come up in random
 (BestEffortFIFO) are FIFO with backfill; ours plans the oldest waiting groups together, or moves running groups out of
 the way of the one that has waited longest (a moved group goes on where it was; how many were moved is reported).
 
-Noise: ours and best-fit are run with several seeds, each of which moves arrivals by up to half an hour, run times by up
-to a tenth, and renames and reorders racks and hosts: which of equally good places comes first is an accident of names,
-and on uneven racks it decides more than arrivals do. The noise of a segment's figure is the standard deviation of
-best-fit's values over the seeds; ours counts as worse in a segment where its mean is worse than best-fit's by more than
-that.
+Noise: which of equally good places comes first is an accident of names, and a queue carries each such accident on. So
+ours and best-fit are run several times over the same jobs, on the same hosts under other names: nothing else differs
+between the runs, and both policies see the same names. The noise of a segment's figure is the standard deviation of
+best-fit's values over these runs; ours counts as worse in a segment where its mean is worse than best-fit's by more
+than that.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ class Scenario:
     name: str
     rule: str
     load: float
-    seeds: int
+    namings: int
+    """Runs of ours and of best-fit, each on the same hosts under other names."""
     traced: bool
     background: int = 1
     """One in so many jobs of a single GPU is kept."""
@@ -62,14 +63,14 @@ class Scenario:
 
 
 FULL = (
-    Scenario("philly, rule B, all racks", "B", load=1.5, seeds=4, traced=True),
-    Scenario("philly, rule A, one block", "A", load=2.6, seeds=3, traced=True, background=20),
-    Scenario("generated, whole hosts", "B", load=0.95, seeds=4, traced=False),
-    Scenario("generated, one GPU a pod", "A", load=0.95, seeds=4, traced=False),
+    Scenario("philly, rule B, all racks", "B", load=1.5, namings=4, traced=True),
+    Scenario("philly, rule A, one block", "A", load=2.6, namings=3, traced=True, background=20),
+    Scenario("generated, whole hosts", "B", load=0.95, namings=4, traced=False),
+    Scenario("generated, one GPU a pod", "A", load=0.95, namings=4, traced=False),
 )
 QUICK = (
-    Scenario("philly, rule B, all racks, two weeks", "B", load=1.5, seeds=1, traced=True, weeks=(2, 3)),
-    Scenario("generated, whole hosts", "B", load=0.95, seeds=1, traced=False),
+    Scenario("philly, rule B, all racks, two weeks", "B", load=1.5, namings=1, traced=True, weeks=(2, 3)),
+    Scenario("generated, whole hosts", "B", load=0.95, namings=1, traced=False),
 )
 GENERATED_JOBS, QUICK_JOBS = 1_500, 300
 
@@ -91,16 +92,16 @@ class Figures:
 
 @dataclass(frozen=True)
 class Run:
-    """One policy on one scenario. All is of the first seed, the same for every policy, but the segments are means over
-    all its seeds."""
+    """One policy on one scenario. All is of the first naming, the same for every policy, but the segments are means
+    over all its namings."""
 
     policy: str
     own_discipline: bool
-    seeds: int
+    namings: int
     whole: Figures
     segments: dict[int, Figures]
     noise: dict[int, Figures]
-    """Standard deviations of the segments over the seeds; zero where there is one."""
+    """Standard deviations of the segments over the namings; zero where there is one."""
     held_hosts: float
     """Hosts that incomplete groups hold, mean over time."""
     held_hosts_most: int
@@ -167,11 +168,12 @@ def run(options: command.Options) -> Report:
 
 @dataclass(frozen=True)
 class Task:
-    """One run of one policy, made anew where it runs."""
+    """One run of one policy, made anew where it runs. Racks and hosts keep their names in naming 0."""
 
     scenario: Scenario
     policy: str
     seed: int
+    naming: int
     traces: Path
     quick: bool
 
@@ -181,7 +183,7 @@ class Task:
             nodes = lingjun(self.traces, blocks=1 if self.scenario.rule == "A" else None)
         else:
             nodes = generated(racks=32, hosts_per_rack=16) if self.scenario.rule == "B" else generated(16, 4)
-        return renamed(nodes, np.random.default_rng(self.seed)) if self.seed else nodes
+        return renamed(nodes, np.random.default_rng([self.seed, self.naming])) if self.naming else nodes
 
     @cached_property
     def jobs(self) -> list[Job]:
@@ -213,19 +215,19 @@ class Task:
 
 def _play(scenario: Scenario, options: command.Options) -> Played:
     tasks = [
-        Task(scenario, policy, options.seed + seed, options.traces, options.quick)
+        Task(scenario, policy, options.seed, naming, options.traces, options.quick)
         for policy in _policies(scenario, options.quick)
-        for seed in range(scenario.seeds if policy in (OURS, REFERENCE) else 1)
+        for naming in range(scenario.namings if policy in (OURS, REFERENCE) else 1)
     ]
     outcomes: dict[str, list[Outcome]] = {}
     with ProcessPoolExecutor(WORKERS) as pool:
         for task, outcome in zip(tasks, pool.map(Task.play, tasks), strict=True):
             outcomes.setdefault(task.policy, []).append(outcome)
-            options.say(f"quality, {scenario.name}: {task.policy}, seed {task.seed}: {_line(outcome, scenario)}")
+            options.say(f"quality, {scenario.name}: {task.policy}, naming {task.naming}: {_line(outcome, scenario)}")
     large = RULES[scenario.rule].large
     runs = [run_of(policy, each, large) for policy, each in outcomes.items()]
     # A single run has no noise to be compared with.
-    worse = list(worse_segments(scenario, runs)) if scenario.seeds > 1 else []
+    worse = list(worse_segments(scenario, runs)) if scenario.namings > 1 else []
     return Played(scenario, len(tasks[0].nodes), len(tasks[0].jobs), runs, worse)
 
 
@@ -275,7 +277,7 @@ def run_of(policy: str, outcomes: Sequence[Outcome], large: int) -> Run:
     return Run(
         policy=policy,
         own_discipline=policy in OWN,
-        seeds=len(outcomes),
+        namings=len(outcomes),
         whole=figures_of(first.lives, large),
         segments={segment: _over(each, mean) for segment, each in by_segment.items()},
         noise={segment: _over(each, _spread) for segment, each in by_segment.items()},

@@ -58,6 +58,10 @@ def _quality(report: quality.Report) -> Iterator[str]:
         f"ours, at any time: {report.hosts_held_by_incomplete_groups}."
     )
     yield ""
+    yield "Ours and best-fit run several times over the same jobs on the same hosts, whose names alone differ: which of"
+    yield "equally good places comes first. The noise is the standard deviation of best-fit's figure over these runs;"
+    yield "means are compared."
+    yield ""
     yield from _worse(report.worse_than_best_fit)
     for number, played in enumerate(report.scenarios):
         yield from _played(played, number)
@@ -67,7 +71,7 @@ def _worse(worse: Sequence[quality.Worse]) -> Iterator[str]:
     if not worse:
         yield "In no segment is ours worse than best-fit, in admission or p95 wait of large groups, beyond the noise."
         return
-    yield "Segments where ours is worse than best-fit beyond the noise (standard deviation over the seeds):"
+    yield "Segments where ours is worse than best-fit beyond the noise:"
     yield ""
     yield from _table(
         ("scenario", "segment", "figure", "ours", "best-fit", "noise"),
@@ -111,7 +115,7 @@ def _runs(runs: Sequence[quality.Run]) -> Iterator[str]:
             "fragmentation",
             "capacity used, %",
             "groups disturbed",
-            "seeds",
+            "runs",
         ),
         (
             (
@@ -125,7 +129,7 @@ def _runs(runs: Sequence[quality.Run]) -> Iterator[str]:
                 f"{run.fragmentation:.3f}",
                 f"{100 * run.used:.1f}",
                 run.disturbed,
-                run.seeds,
+                run.namings,
             )
             for run in runs
         ),

@@ -136,7 +136,7 @@ def outcome(waits: Sequence[float]) -> Outcome:
 
 
 def test_ours_is_worse_only_where_the_difference_exceeds_the_noise() -> None:
-    scenario = replace(quality.FULL[0], seeds=2)
+    scenario = replace(quality.FULL[0], namings=2)
     steady = [outcome([0.0] * 40), outcome([0.0] * 40)]
     noisy = [outcome([0.0] * 40), outcome([7_200.0] * 40)]
     late = [outcome([7_200.0] * 40), outcome([0.0] * 40)]
