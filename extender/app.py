@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
 
 from lws_sched.admission.hook import Hook
 from lws_sched.api import names
@@ -34,7 +36,7 @@ from lws_sched.extender.ledger import Ledger
 from lws_sched.extender.node_marks import NodeMarks, nodes_of
 from lws_sched.extender.notices import GroupNotices, Notices
 from lws_sched.extender.observer import BY_GROUP, BY_PREDECESSOR, BY_SET, ON_NODE, VETOED, Observer, Sources
-from lws_sched.extender.plan_meter import RoomMeter
+from lws_sched.extender.plan_meter import PlanMeter, RoomMeter
 from lws_sched.extender.planner import Planner
 from lws_sched.extender.pod_hook import PATIENCE_SECONDS, Arrivals, PodHook
 from lws_sched.extender.records import RecordStore
@@ -43,6 +45,9 @@ from lws_sched.extender.verbs import Verbs
 from lws_sched.intake.standing import standing_node, tenant_of
 from lws_sched.kube.port import Change, Informer, Runtime
 from lws_sched.telemetry.counts import Instrument
+
+if TYPE_CHECKING:
+    from lws_sched.telemetry.tracing import Tracer
 
 BY_NODE = "node"
 OF_A_SET = names.SET_NAME
@@ -55,6 +60,8 @@ class Options:
     """How long the pod hook may wait for a plan, seconds; 0 where nothing else runs meanwhile."""
     taint_reserved_nodes: bool = False
     """Keep other pods off nodes that groups hold by a taint: where their scheduler does not ask us."""
+    tracer: Tracer | None = None
+    """Who is told of plans, commits and bindings."""
 
 
 @dataclass(frozen=True)
@@ -85,13 +92,18 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     )
     ledger, arrivals = Ledger(), Arrivals()
     records = RecordStore(runtime.cluster, sources.records)
-    committer = Committer(runtime, records, sources.pods, ledger, lambda group: planner.look_at_group(group))
+    meter, make_committer = _meter_and_committer(options.tracer)
+
+    def look_at_group(group: str) -> None:
+        planner.look_at_group(group)
+
+    committer = make_committer(runtime, records, sources.pods, ledger, look_at_group)
     notices, group_notices = Notices(runtime, nodes), GroupNotices(runtime, sources.sets)
     barrier = Barrier()
     observer = Observer(runtime, sources, ledger, records, committer, barrier)
     effects = Effects(runtime, records, committer, group_notices, arrivals.notify)
     evictions = Evictions(observer, runtime.informer(POD_DISRUPTION_BUDGET), group_notices)
-    planner = Planner(runtime, observer, effects, notices, group_notices, evictions, arrivals.notify)
+    planner = Planner(runtime, observer, effects, notices, group_notices, evictions, arrivals.notify, meter)
     verbs = Verbs(runtime, ledger, records, sources.pods, barrier, committer)
     hook = PodHook(ledger, records, sources.pods, sources.stateful_sets, planner.expects, arrivals, options.patience)
 
@@ -107,6 +119,15 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     sources.records.subscribe(wiring.record_changed)
     instruments = (*planner.meter.instruments(), *RoomMeter(ledger, runtime.clock).instruments())
     return App(hooks=(hook.hook(),), verbs=verbs, instruments=instruments)
+
+
+def _meter_and_committer(tracer: Tracer | None) -> tuple[PlanMeter, Callable[..., Committer]]:
+    if tracer is None:
+        return PlanMeter(), Committer
+    from lws_sched.extender.tracing import TracedCommitter, TracedMeter
+
+    meter = TracedMeter(tracer=tracer)
+    return meter, partial(TracedCommitter, tracer=tracer, decisions=meter.decisions)
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,58 @@ Every replica serves its own: counters of work (queues, decisions, restarts) mov
 there is (sets, groups, placements) are the same everywhere, so take their maximum, not their sum.
 """
 
+SPANS = {
+    "plan": (
+        "within `reconcile placements`: the search for places, of all groups that were planned together",
+        "lws_sched.groups lws_sched.placed lws_sched.value lws_sched.bound",
+    ),
+    "decide": (
+        "within `plan`, one for each group: its place, or why it has none",
+        "lws_sched.group lws_sched.result lws_sched.proof lws_sched.level lws_sched.domain lws_sched.members "
+        "lws_sched.reason lws_sched.fix",
+    ),
+    "commit": (
+        "begins a trace, with a link to the `decide` that it carries out: from a full barrier to the last binding",
+        "lws_sched.group lws_sched.members",
+    ),
+    "record": ("within `commit`: the write after which the group only goes forward", "lws_sched.group"),
+    "bind": (
+        "within `commit`, or within `reconcile placements` where a commit is finished after a crash",
+        "k8s.namespace.name k8s.pod.name k8s.pod.uid k8s.node.name",
+    ),
+    "reconcile sets": ("the controller looks at a set", "lws_sched.key lws_sched.again_seconds"),
+    "reconcile groups": ("the controller looks at a group", "lws_sched.key lws_sched.again_seconds"),
+    "reconcile placements": (
+        "the extender looks at a set, at a group, or at all that need a place",
+        "lws_sched.key lws_sched.again_seconds",
+    ),
+    "review <webhook>": (
+        "an admission review, what the hook waited for included",
+        "lws_sched.kind lws_sched.operation lws_sched.name k8s.namespace.name lws_sched.dry_run lws_sched.allowed "
+        "lws_sched.patched",
+    ),
+}
+"""Of traces: where each span is, and what it says."""
+
+TRACES = """
+## Traces
+
+Both programs can tell OpenTelemetry what they do (`pip install 'lws-sched[otel]'`; the image has it). They do so where
+the configuration says where to, or OpenTelemetry's own environment variables do:
+
+```yaml
+tracing:
+  endpoint: http://otel-collector.monitoring:4317
+```
+
+Spans go out by OTLP over gRPC. `OTEL_EXPORTER_OTLP_*`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`, `OTEL_SERVICE_NAME` and
+`OTEL_RESOURCE_ATTRIBUTES` mean what they mean everywhere; `OTEL_TRACES_EXPORTER=none` or `OTEL_SDK_DISABLED=true` turn
+them off. Where nobody asks, nothing of OpenTelemetry is loaded.
+
+SPANS
+A span has failed where what it tells of was refused or raised; its status says why.
+"""
+
 
 def configuration() -> str:
     parts = [MARK, CONFIGURATION]
@@ -95,7 +147,17 @@ def metrics() -> str:
         f"`{', '.join(f'{bound:g}' for bound in buckets)}` for {_names(found, buckets)}"
         for buckets in (families.QUICK, families.SLOW)
     )
-    return "".join([MARK, METRICS, "\n| metric | type | labels | meaning |\n|---|---|---|---|\n", *lines, unit, ".\n"])
+    return "".join(
+        [MARK, METRICS, "\n| metric | type | labels | meaning |\n|---|---|---|---|\n", *lines, unit, ".\n", traces()]
+    )
+
+
+def traces() -> str:
+    rows = (
+        f"| `{name}` | {where} | {', '.join(f'`{each}`' for each in attributes.split())} |\n"
+        for name, (where, attributes) in SPANS.items()
+    )
+    return TRACES.replace("SPANS\n", f"| span | where | attributes |\n|---|---|---|\n{''.join(rows)}\n")
 
 
 def _fields(kind: type[Common]) -> Iterator[tuple[str, Any, str]]:

@@ -203,6 +203,18 @@ class Reservations(Section, frozen=True, kw_only=True):
     ] = False
 
 
+class Tracing(Section, frozen=True, kw_only=True):
+    """docs/metrics.md."""
+
+    endpoint: Annotated[
+        str,
+        Meta(
+            description="Where traces are sent, by OTLP over gRPC: `http://collector:4317`, or https. Where empty, as "
+            "the environment variables of OpenTelemetry say, and nowhere where those say nothing."
+        ),
+    ] = ""
+
+
 class Common(Section, frozen=True, kw_only=True):
     """What both processes have. `names` of the Lease, Service and Secret default to each process's own."""
 
@@ -215,6 +227,7 @@ class Common(Section, frozen=True, kw_only=True):
     tls: Tls = Tls()
     internal_cert_management: InternalCertManagement = InternalCertManagement()
     client_connection: ClientConnection = ClientConnection()
+    tracing: Tracing = Tracing()
 
 
 class Configuration(Common, frozen=True, kw_only=True):

@@ -153,6 +153,9 @@ def _problems(configuration: Common) -> Iterator[tuple[str, str]]:
     yield from _election_problems(configuration.leader_election)
     yield from _address_problems(configuration)
     yield from _tls_problems(configuration.tls)
+    endpoint = configuration.tracing.endpoint
+    if endpoint and not re.fullmatch(r"https?://[^/\s]+/?", endpoint):
+        yield "tracing.endpoint", f"must be http://host:port or https://host:port, and is {endpoint!r}"
     yield from _certificate_problems(configuration.internal_cert_management)
     if isinstance(configuration, ExtenderConfiguration) and configuration.internal_cert_management.enable:
         verbs = configuration.verbs

@@ -21,7 +21,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lws_sched import __version__
 from lws_sched.admission import registration
@@ -33,6 +33,7 @@ from lws_sched.admission.web import WebServer
 from lws_sched.cli import config, endpoints
 from lws_sched.cli.config import Common, Configuration, ExtenderConfiguration, InvalidConfiguration
 from lws_sched.cli.config_file import load
+from lws_sched.cli.tracing import TracedRuntime, traced_hooks, tracer_of
 from lws_sched.kube.client import Client
 from lws_sched.kube.clock import SystemClock
 from lws_sched.kube.errors import ConfigError
@@ -43,6 +44,9 @@ from lws_sched.kube.runtime import ThreadedRuntime
 from lws_sched.telemetry import families
 from lws_sched.telemetry.counts import Gauge, Instrument
 from lws_sched.telemetry.exposition import Exposition
+
+if TYPE_CHECKING:
+    from lws_sched.telemetry.tracing import Tracer
 
 log = logging.getLogger(__name__)
 C = TypeVar("C", bound=Common)
@@ -101,7 +105,7 @@ class Parts:
     """Why what this process has besides its runtime cannot be used; "" where it can."""
 
 
-Assemble = Callable[[ThreadedRuntime], Parts]
+Assemble = Callable[[ThreadedRuntime, "Tracer | None"], Parts]
 
 
 def run_controller(invocation: Invocation) -> int:
@@ -114,7 +118,7 @@ def run_controller(invocation: Invocation) -> int:
         gang = configuration.gang_scheduling_management
         options = Options(gang_provider=gang.scheduler_provider if gang else "")
 
-        def assemble(runtime: ThreadedRuntime) -> Parts:
+        def assemble(runtime: ThreadedRuntime, _: Tracer | None) -> Parts:
             recorder = CountingRecorder(runtime.recorder)
             runtime.recorder = recorder
             app = build(runtime, options)
@@ -136,8 +140,8 @@ def run_extender(invocation: Invocation) -> int:
     from lws_sched.extender.metering import MeteredVerbs, PlacementMeter
 
     def configured(configuration: ExtenderConfiguration) -> Assemble:
-        def assemble(runtime: ThreadedRuntime) -> Parts:
-            app = build(runtime, Options(taint_reserved_nodes=configuration.reservations.taint_nodes))
+        def assemble(runtime: ThreadedRuntime, tracer: Tracer | None) -> Parts:
+            app = build(runtime, Options(taint_reserved_nodes=configuration.reservations.taint_nodes, tracer=tracer))
             verbs = MeteredVerbs(app.verbs, runtime.clock)
             namespace = invocation.namespace or config.namespace_of(configuration)
             server = verb_server(configuration, verbs, runtime.cluster, runtime.clock, namespace)
@@ -208,12 +212,14 @@ class Process:
     def __post_init__(self) -> None:
         self.clock = SystemClock()
         self.callers = Callers(self.client, self.clock)
+        self.tracer = tracer_of(self.configuration, self.name)
         self.runtime = self._runtime()
-        self.parts = self.assemble(self.runtime)
+        self.parts = self.assemble(self.runtime, self.tracer)
         meter = HookMeter()
         webhook = self.configuration.webhook
+        hooks = self.parts.webhooks.hooks
         self.hooks = hook_server(
-            self.parts.webhooks.hooks,
+            hooks if self.tracer is None else traced_hooks(hooks, self.tracer),
             webhook.host or "0.0.0.0",
             webhook.port,
             self.readiness,
@@ -238,6 +244,8 @@ class Process:
             server.stop()
         self.parts.stop()
         self.runtime.stop()
+        if self.tracer is not None:
+            self.tracer.stop()
         return 1 if self.failure else 0
 
     def readiness(self) -> str:
@@ -280,7 +288,11 @@ class Process:
         settings = RuntimeSettings(
             self.name, identity, lease, config.terms(election), reporter=REPORTERS.get(self.name, "")
         )
-        runtime = ThreadedRuntime(self.client, settings)
+        runtime = (
+            ThreadedRuntime(self.client, settings)
+            if self.tracer is None
+            else TracedRuntime(self.client, settings, self.tracer)
+        )
         runtime.on_leadership(self._won, self._lost)
         return runtime
 
