@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import select
 import socket
 import ssl
 import threading
@@ -62,21 +63,33 @@ class Relay:
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         self._open |= {client, server}
-        back = threading.Thread(target=self._pump, args=(server, client, False), daemon=True)
-        back.start()
-        self._pump(client, server, True)
-        back.join()
+        for each in (client, server):
+            each.setblocking(False)
+        with contextlib.suppress(OSError, ValueError):
+            self._shuttle(client, server)
+        for each in (client, server):
+            _end(each)
         self._open -= {client, server}
         server.close()
 
-    def _pump(self, source: socket.socket, sink: socket.socket, forth: bool) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while data := source.recv(CHUNK):
-                if not self._may_pass(data, source, forth):
-                    break
-                sink.sendall(data)
-        _end(source)
-        _end(sink)
+    def _shuttle(self, client: socket.socket, server: socket.socket) -> None:
+        """Both ways, until one side ends. On one thread: OpenSSL does not let two use a connection at a time."""
+        peers = {client: server, server: client}
+        poll = select.poll()
+        for each in peers:
+            poll.register(each, select.POLLIN)
+        while True:
+            # What TLS has deciphered already, no poll would show.
+            deciphered = [each for each in peers if isinstance(each, ssl.SSLSocket) and each.pending()]
+            ready = {each.fileno() for each in deciphered} or {fd for fd, _ in poll.poll()}
+            for source in [each for each in peers if each.fileno() in ready]:
+                try:
+                    data = source.recv(CHUNK)
+                except (BlockingIOError, ssl.SSLWantReadError):
+                    continue  # a part of a record, or one that is TLS's own
+                if not data or not self._may_pass(data, source, source is client):
+                    return
+                _send(peers[source], data)
 
     def _wrap_client(self, accepted: socket.socket) -> socket.socket:
         return accepted
@@ -165,6 +178,17 @@ class BindingProxy(Relay):
 
 def _let_pass(_: int) -> bool:
     return True
+
+
+def _send(sink: socket.socket, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[sink.send(left) :]
+        except (BlockingIOError, ssl.SSLWantWriteError):
+            poll = select.poll()
+            poll.register(sink, select.POLLOUT)
+            poll.poll()
 
 
 def _end(connection: socket.socket) -> None:
