@@ -21,6 +21,8 @@ from tests.controlplane.client import Object
 from tests.system.product import EXTENDER
 
 GROUPS_PER_SET = 50
+BRING_UP_SECONDS = 2400.0
+"""Patience: StatefulSets make some dozens of pods a second on two processors."""
 REST_SECONDS = 10.0
 IDLE_SECONDS = 10.0
 
@@ -57,7 +59,7 @@ def _wait_bound(bench: GangPlane, groups: int) -> None:
         states = [record["status"]["state"] for record in bench.plane.client.list(RECORDS)]
         return states.count("Bound") == groups
 
-    bench.until(bound, f"{groups} groups are bound", 2.0)
+    bench.until(bound, f"{groups} groups are bound", 5.0, BRING_UP_SECONDS)
 
 
 def _idle_cpu(pid: int) -> float:

@@ -68,12 +68,12 @@ class GangPlane:
         return self.until(pinned, f"{count} pods exist and know their slots", 0.5)
 
     # --- time --------------------------------------------------------------------------------------------------------
-    def until(self, holds: Callable[[], T], what: str, poll: float) -> T:
-        """Poll until it is truthy; the value."""
-        deadline = time.monotonic() + PATIENCE
+    def until(self, holds: Callable[[], T], what: str, poll: float, patience: float = PATIENCE) -> T:
+        """Poll until it is truthy; the value. Raises RuntimeError after `patience` seconds."""
+        deadline = time.monotonic() + patience
         while not (value := holds()):
             if time.monotonic() > deadline:
-                raise RuntimeError(f"not within {PATIENCE:.0f} s: {what}")
+                raise RuntimeError(f"not within {patience:.0f} s: {what}")
             time.sleep(poll)
         return value
 
