@@ -54,12 +54,11 @@ class Relay:
                 threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, accepted: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            client = self._wrap_client(accepted)
+        # Closed whatever happens: a caller that finds nobody must hear so at once, and not wait for its time-out.
+        with contextlib.suppress(OSError), contextlib.closing(self._wrap_client(accepted)) as client:
             port = self._choose()
             if port is not None:
                 self._pass_on(client, self._connect(port))
-            client.close()
 
     def _pass_on(self, client: socket.socket, server: socket.socket) -> None:
         self._open |= {client, server}

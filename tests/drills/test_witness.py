@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from tests.controlplane.ports import LOCALHOST
+from tests.controlplane.ports import LOCALHOST, free_ports
 from tests.controlplane.wait import wait_until
 from tests.drills.relay import VerbsRelay
 from tests.drills.witness import FilterWitness
@@ -80,3 +80,17 @@ def test_a_call_that_comes_in_pieces_is_asked_twice_more_and_judged(
     report = check(read(tmp_path / "watch.log"))
     assert report.calls == 3
     assert {each.invariant for each in report.violations} == (set() if is_pure else {"I7"})
+
+
+def test_a_caller_whose_extender_is_down_hears_so_at_once() -> None:
+    [nobody] = free_ports(1)
+    relay = VerbsRelay(lambda: nobody, lambda _: None)
+    caller = HTTPConnection(LOCALHOST, relay.port, timeout=5)
+    with pytest.raises((ConnectionError, HTTPException)):
+        answer_to(caller)
+    relay.close()
+
+
+def answer_to(caller: HTTPConnection) -> bytes:
+    caller.request("POST", "/filter", BODY)
+    return caller.getresponse().read()

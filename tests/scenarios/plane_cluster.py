@@ -33,7 +33,7 @@ from tests.scenarios.cluster import (
     Condition,
     Denied,
 )
-from tests.scenarios.manifests import NEVER
+from tests.scenarios.manifests import NEVER, pod
 from tests.system import product as system
 from tests.system.product import LwsSched
 
@@ -184,6 +184,17 @@ class PlaneCluster(Cluster):
             self.delete(QUOTAS, QUOTA)
         if limit is not None:
             self.create(QUOTAS, {"metadata": {"name": QUOTA}, "spec": {"hard": {"pods": str(limit)}}})
+        else:
+            wait_until(self._may_create_pods, "the API server has heard that the quota is gone")
+
+    def _may_create_pods(self) -> bool:
+        try:
+            self._client.create(self._path(PODS), pod("tried"), dryRun="All")
+        except ApiError as refused:
+            if refused.status in REFUSALS:
+                return False
+            raise
+        return True
 
     def _path(self, resource: str, name: str | None = None) -> str:
         return path_of(resource, None if resource in (NODES, TOPOLOGIES) else self.namespace, name)
