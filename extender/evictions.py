@@ -69,6 +69,14 @@ class Evictions:
             if record.status.state in (api.RESERVED, api.STICKY) and self._may_be_evicted(record, below)
         ]
 
+    def leaving(self) -> dict[str, frozenset[str]]:
+        """The nodes of each group that is being taken down for others, by its key."""
+        return {
+            key_of(record): frozenset(held.node for held in held_slots(record))
+            for record in self._records().objects()
+            if record.status.state == api.ABORTING and self.claimants(key_of(record))
+        }
+
     def named(self, victims: Iterable[str]) -> tuple[Predecessor, ...]:
         """Victims, by key, as a record names them."""
         return tuple(self._predecessor(key) for key in victims)

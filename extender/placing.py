@@ -212,8 +212,11 @@ class Placing:
         base = self.records.get(seeker.key)
         if not victims or base is None:
             return False
+        request = seeker.request(self.runtime.clock.now())
+        if self._follow_those_who_leave(seeker, base, request):
+            return True
         snapshot = self.ledger.snapshot(excluding=[seeker.key])
-        found = preempt(snapshot, seeker.request(self.runtime.clock.now()), victims, SOLVER_BUDGET)
+        found = preempt(snapshot, request, victims, SOLVER_BUDGET)
         if isinstance(found, Refused) or not found.victims:
             return False
         predecessors = self.evictions.named(found.victims)
@@ -221,6 +224,20 @@ class Placing:
         log.info("evicting for=%s victims=%s %s", seeker.key, ",".join(found.victims), found.reason)
         self._reserve(seeker.key, after)
         self.evictions.drive(after)
+        return True
+
+    def _follow_those_who_leave(self, seeker: Seeker, base: GroupPlacement, request: GroupRequest) -> bool:
+        """Claim a place among what groups leave that are evicted already, for others: then nobody else need go."""
+        leaving = self.evictions.leaving()
+        if not leaving:
+            return False
+        snapshot = self.ledger.snapshot(excluding=[seeker.key, *leaving])
+        found = preempt(snapshot, request, (), SOLVER_BUDGET)
+        if isinstance(found, Refused):
+            return False
+        slots = {*found.placed.slots}
+        predecessors = self.evictions.named(key for key, nodes in leaving.items() if slots & nodes)
+        self._reserve(seeker.key, records.claiming(base, seeker.group, found, predecessors, self.observer.stamp()))
         return True
 
     def _give_way(self) -> None:

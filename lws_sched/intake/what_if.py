@@ -85,13 +85,32 @@ def what_if(
     own = frozenset(group.key for group in fresh if cluster.members_of(group.key) or group.key in cluster.record_of)
     base = cluster.snapshot(without=own) if own else snapshot
     requests = {group.key: _request(cluster, group, now) for group in fresh}
-    decisions = plan(base, list(requests.values()), budget) if fresh else ()
+    decisions, after = _decided(base, requests, budget)
     for decision in decisions:
         members = cluster.members_of(decision.key)
         answers[decision.key] = answer_of(groups[decision.key], _kept(decision, members))
     if evict:
-        answers |= _evicting(cluster, base, groups, requests, decisions, budget)
+        answers |= _evicting(cluster, after, groups, requests, decisions, budget)
     return tuple(answers[key] for key in groups)
+
+
+def _decided(
+    base: Snapshot, requests: Mapping[str, GroupRequest], budget: Budget
+) -> tuple[Sequence[Decision], Snapshot]:
+    """What becomes of the groups, and the fleet with those in place who got one. Groups of which a batch left open
+    whether they have a place are asked about again beside those that it placed, as the extender does when it next looks
+    at who waits."""
+    found: dict[str, Decision] = {}
+    left = [*requests.values()]
+    while left:
+        decisions = plan(base, left, budget)
+        found |= {decision.key: decision for decision in decisions}
+        placed = [(requests[each.key], each.slots) for each in decisions if isinstance(each, Placed)]
+        base = base.with_groups(placed)
+        refused = [each for each in decisions if isinstance(each, Refused)]
+        is_open = placed and any(each.proof == "undecided" for each in refused)
+        left = [requests[each.key] for each in refused] if is_open else []
+    return [found[key] for key in requests], base
 
 
 def _evicting(
@@ -102,7 +121,8 @@ def _evicting(
     decisions: Sequence[Decision],
     budget: Budget,
 ) -> dict[str, Answer]:
-    """Answers for groups that have no place as things are, and for whom others would have to leave theirs."""
+    """Answers for groups that have no place as things are, and for whom others would have to leave theirs. `base` is
+    the fleet with everybody in place who has one."""
     blocked = [
         requests[each.key]
         for each in decisions
@@ -110,9 +130,8 @@ def _evicting(
     ]
     # Members of a group that stands in part are bound: only such as are missing could be placed, and not this way.
     blocked = [each for each in blocked if not cluster.members_of(each.key)]
-    placed = [(requests[each.key], each.slots) for each in decisions if isinstance(each, Placed)]
     blocked.sort(key=lambda each: (-each.priority, natural_key(each.key)))
-    found = make_room(cluster, base.with_groups(placed), blocked, budget) if blocked else {}
+    found = make_room(cluster, base, blocked, budget) if blocked else {}
     return {
         key: replace(answer_of(groups[key], eviction.placed), reason=eviction.reason, proof=eviction.proof)
         for key, eviction in found.items()

@@ -55,6 +55,19 @@ def test_the_cheapest_groups_go_and_all_others_stay(cluster: Cluster) -> None:
     assert cluster.nodes_of("small") == {}.fromkeys(cluster.nodes_of("small"), "")
 
 
+def test_nobody_else_is_evicted_where_those_who_leave_make_room_for_two(cluster: Cluster) -> None:
+    high, low = cluster.has_priority_class(100), cluster.has_priority_class(10)
+    cluster.has_racks(3, hosts=3)
+    cluster.apply(lws("wide", size=6))
+    cluster.eventually(all_groups_complete("wide"))
+    cluster.apply(lws("narrow", size=3).required().priority(low))
+    cluster.eventually(all_groups_complete("narrow"))
+    before = cluster.uids("narrow")
+    cluster.apply(lws("urgent", replicas=2, size=3).required().priority(high))
+    cluster.eventually(all_groups_complete("urgent", "narrow"))
+    assert cluster.uids("narrow") == before
+
+
 def test_nobody_of_equal_priority_or_for_whom_never_preempts_is_evicted(cluster: Cluster) -> None:
     never = cluster.has_priority_class(100, never_preempts=True)
     cluster.has_racks(1, hosts=4)
