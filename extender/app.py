@@ -103,7 +103,7 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
     observer = Observer(runtime, sources, ledger, records, committer, barrier)
     effects = Effects(runtime, records, committer, group_notices, arrivals.notify)
     evictions = Evictions(observer, runtime.informer(POD_DISRUPTION_BUDGET), group_notices)
-    planner = Planner(runtime, observer, effects, notices, group_notices, evictions, arrivals.notify, meter)
+    planner = Planner(runtime, observer, effects, notices, group_notices, evictions, arrivals.notify_all, meter)
     verbs = Verbs(runtime, ledger, records, sources.pods, barrier, committer)
     hook = PodHook(ledger, records, sources.pods, sources.stateful_sets, planner.expects, arrivals, options.patience)
 
@@ -182,7 +182,7 @@ class _Wiring:
             self.verbs.member_left(group, change.latest.metadata.name)
         self.planner.look_at_group(group)
         if change.old is None:
-            self.arrivals.notify()
+            self.arrivals.notify(group)
 
     def set_changed(self, change: Change[LeaderWorkerSet]) -> None:
         if _spec_changed(change):
@@ -192,7 +192,8 @@ class _Wiring:
         meta = change.latest.metadata
         if meta.labels.get(names.SET_NAME) == meta.name:
             self.planner.look_at_set(meta.namespace, meta.name)
-        self.arrivals.notify()
+        elif change.old is None or change.old.metadata.uid != meta.uid:
+            self.arrivals.notify(key_of(change.latest))  # the workers' bears their leader's name
 
     def record_changed(self, change: Change[GroupPlacement]) -> None:
         if change.new is None:
@@ -200,7 +201,7 @@ class _Wiring:
         if self.ledger.record_changed(change):
             self.planner.room_was_freed()
         self.planner.look_at_group(key_of(change.latest))
-        self.arrivals.notify()
+        self.arrivals.notify(key_of(change.latest))
 
     def _keep_room(self, record: GroupPlacement) -> None:
         """The set was deleted while its members were being bound, say. Pods that our copy lacks are asked for: it may

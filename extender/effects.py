@@ -37,14 +37,14 @@ class Effects:
     records: RecordStore
     committer: Committer
     notices: GroupNotices
-    decided: Callable[[], None]
-    """Called after a record was written: somebody may be waiting for it."""
+    decided: Callable[[str], None]
+    """Called with a group whose record was written: somebody may be waiting for it."""
 
     def carry_out(self, group: str, view: View, step: Step) -> None:
         """Write first: a deed without its record could not be understood after a crash. Raises the first failure."""
         if step.write is not None:
             self.records.write(step.write)
-            self.decided()
+            self.decided(group)
             log.info("group=%s state=%s reason=%s", group, step.write.status.state, step.write.status.reason)
             self.notices.aborting(step.write)
         if step.remove and view.record is not None:

@@ -43,18 +43,41 @@ class Place(Enum):
 
 
 class Arrivals:
-    """Wakes the hooks that wait whenever something came that they may be waiting for."""
+    """Wakes the hooks that wait, whenever something came that they may be waiting for. Each waits for one group: many
+    wait at once while a large set comes up, and most news concerns few of them."""
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._waiting: dict[str, _Waiting] = {}
 
-    def notify(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+    def notify(self, group: str) -> None:
+        """Something of this group (`namespace/leader`) came."""
+        with self._lock:
+            if (waiting := self._waiting.get(group)) is not None:
+                waiting.changed.notify_all()
 
-    def wait_for(self, known: Callable[[], bool], seconds: float) -> None:
-        with self._changed:
-            self._changed.wait_for(known, timeout=seconds)
+    def notify_all(self) -> None:
+        """Something came that may concern any group."""
+        with self._lock:
+            for waiting in self._waiting.values():
+                waiting.changed.notify_all()
+
+    def wait_for(self, group: str, known: Callable[[], bool], seconds: float) -> None:
+        with self._lock:
+            waiting = self._waiting.setdefault(group, _Waiting(threading.Condition(self._lock)))
+            waiting.hooks += 1
+            try:
+                waiting.changed.wait_for(known, timeout=seconds)
+            finally:
+                waiting.hooks -= 1
+                if not waiting.hooks:
+                    del self._waiting[group]
+
+
+@dataclass
+class _Waiting:
+    changed: threading.Condition
+    hooks: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,7 +126,7 @@ class PodHook:
             return self._place(pod, namespace, group)
 
         if self.patience and place() is Place.UNKNOWN:
-            self.arrivals.wait_for(lambda: place() is not Place.UNKNOWN, self.patience)
+            self.arrivals.wait_for(group, lambda: place() is not Place.UNKNOWN, self.patience)
         return self.ledger.slot(f"{namespace}/{pod.metadata.name}") if place() is Place.MATCHES else None
 
     def _place(self, pod: Pod, namespace: str, group: str) -> Place:

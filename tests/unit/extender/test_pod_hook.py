@@ -59,7 +59,7 @@ class World:
     def reserve(self, record: GroupPlacement) -> None:
         self.records.learn(record)
         self.ledger.record_changed(Change(None, record))
-        self.arrivals.notify()
+        self.arrivals.notify("ns/a-0")
 
 
 def workers_set(uid: str = "workers-uid") -> StatefulSet:
@@ -147,6 +147,28 @@ def test_the_hook_waits_for_a_plan_that_is_on_its_way() -> None:
 
     world = World(None, expects=plan_arrives, patience=30.0)
     assert node_in(world.create(body(0))) == "n0"
+
+
+@pytest.mark.parametrize("notify", [lambda news: news.notify("ns/a-0"), Arrivals.notify_all], ids=["its own", "all's"])
+def test_a_hook_that_waits_is_woken_by_news_of_its_group_and_not_by_that_of_others(
+    notify: Callable[[Arrivals], None],
+) -> None:
+    arrivals, looked, has_come = Arrivals(), threading.Semaphore(0), threading.Event()
+
+    def known() -> bool:
+        looked.release()
+        return has_come.is_set()
+
+    waiting = threading.Thread(target=arrivals.wait_for, args=("ns/a-0", known, 30.0))
+    waiting.start()
+    assert looked.acquire(timeout=30)
+    has_come.set()
+    arrivals.notify("ns/b-0")
+    assert not looked.acquire(timeout=0.05)
+    notify(arrivals)
+    assert looked.acquire(timeout=30)
+    waiting.join(timeout=30)
+    assert not waiting.is_alive()
 
 
 def test_a_dry_run_is_marked_and_nothing_else() -> None:
