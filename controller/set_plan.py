@@ -80,7 +80,7 @@ def plan(snapshot: SetSnapshot) -> Plan:
         steps=(
             *version.steps,
             *applied,
-            *_service_steps(snapshot),
+            *_service_steps(snapshot, seen),
             *_status_steps(snapshot, seen),
             *_truncation_steps(snapshot, version, seen),
         ),
@@ -220,22 +220,18 @@ def _failed(snapshot: SetSnapshot, groups: Mapping[int, group.Group]) -> dict[in
 
 
 # --- service and status ----------------------------------------------------------------------------------------------
-def _service_steps(snapshot: SetSnapshot) -> list[Step]:
-    lws = snapshot.lws
-    if desired.is_unique_per_replica(lws):
-        return _retirement(snapshot)
-    if snapshot.service is not None:
+def _service_steps(snapshot: SetSnapshot, seen: status.Observation) -> list[Step]:
+    """The shared service: for a set that shares it, and for as long as a group of an older revision does. Groups' own
+    services go with their leaders."""
+    lws, service = snapshot.lws, snapshot.service
+    is_needed = not desired.is_unique_per_replica(lws) or not all(map(desired.is_made_unique, snapshot.leaders))
+    if is_needed and service is None:
+        failed = Note("FailedCreate", "Failed to create headless service for error", CREATE)
+        return [Step(Create(SERVICE, desired.shared_service(lws), or_exists=True), failed=failed)]
+    # Before the update is done a leader that is down may come back as it was made, and its workers look for this.
+    if is_needed or service is None or not status.is_update_done(lws, seen):
         return []
-    failed = Note("FailedCreate", "Failed to create headless service for error", CREATE)
-    return [Step(Create(SERVICE, desired.shared_service(lws), or_exists=True), failed=failed)]
-
-
-def _retirement(snapshot: SetSnapshot) -> list[Step]:
-    """The shared service goes with the last group that was made for it. Groups' own services go with their leaders."""
-    service, lws = snapshot.service, snapshot.lws
-    if service is None or not is_controlled_by(service.metadata, lws.metadata):
-        return []
-    if not all(desired.is_made_unique(leader) for leader in snapshot.leaders):
+    if not is_controlled_by(service.metadata, lws.metadata):
         return []
     return [Step(Delete(SERVICE, lws.metadata.namespace, service.metadata.name, service.metadata.uid))]
 

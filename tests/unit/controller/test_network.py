@@ -35,6 +35,24 @@ def test_the_shared_service_goes_with_the_last_group_that_was_made_for_it() -> N
     assert scene.cluster.names(SERVICE) == [f"{SET}-0", f"{SET}-1"]
 
 
+def test_the_shared_service_stays_while_a_group_that_was_made_for_it_is_down_and_may_come_back() -> None:
+    scene = _scene(SHARED)
+    scene.edit(networkConfig=UNIQUE)
+    _roll(scene, 1)
+    scene.lose_leader(0)
+    assert SET in scene.cluster.names(SERVICE)
+    scene.lose_leader(1)
+    assert SET in scene.cluster.names(SERVICE), "nobody is there, and who comes back is not known"
+
+
+def test_a_shared_service_that_is_lost_is_made_again_while_a_group_that_was_made_for_it_is_there() -> None:
+    scene = _scene(SHARED)
+    scene.edit(networkConfig=UNIQUE)
+    scene.cluster.remove(SERVICE, SET)
+    scene.runtime.settle()
+    assert SET in scene.cluster.names(SERVICE)
+
+
 def test_back_to_shared_the_service_is_there_first_and_each_group_takes_its_own_along() -> None:
     scene = _scene(UNIQUE)
     scene.edit(networkConfig=SHARED)
