@@ -30,6 +30,9 @@ REQUESTS = 16
 SETS = path_of("leaderworkerset.x-k8s.io/v1/leaderworkersets", NAMESPACE)
 STATEFUL_SETS = path_of("apps/v1/statefulsets", NAMESPACE)
 PODS = path_of("pods", NAMESPACE)
+SERVICES = path_of("services", NAMESPACE)
+PLAIN = "plain"
+"""Label of every pod of the plain sets, and the Service in front of them."""
 Json = dict[str, Any]
 
 
@@ -67,6 +70,14 @@ class Bench:
         self.wait_no_pods()
 
     # --- plain StatefulSets ------------------------------------------------------------------------------------------
+    def create_service(self) -> None:
+        """The headless Service that a LeaderWorkerSet's groups share, here for the pods of all plain sets."""
+        spec = {"clusterIP": "None", "publishNotReadyAddresses": True, "selector": {PLAIN: "true"}}
+        self.plane.client.create(SERVICES, {"metadata": {"name": PLAIN}, "spec": spec})
+
+    def delete_service(self) -> None:
+        self.plane.client.delete(f"{SERVICES}/{PLAIN}")
+
     def create_plain(self, names: Sequence[str], size: int) -> None:
         bodies = [_stateful_set(name, size) for name in names]
         self._side_by_side(lambda body: self.plane.client.create(STATEFUL_SETS, body), bodies)
@@ -163,12 +174,12 @@ def _leader_worker_set(name: str, groups: int, size: int, rolling: Json) -> Json
 
 
 def _stateful_set(name: str, size: int) -> Json:
-    labels = {"plain": name}
+    labels = {PLAIN: "true", "set": name}
     return {
         "metadata": {"name": name},
         "spec": {
             "replicas": size,
-            "serviceName": "plain",
+            "serviceName": PLAIN,
             "podManagementPolicy": "Parallel",
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, **_template("one")},
