@@ -270,6 +270,9 @@ CIPHER_SUITES = {
 
 
 def terms(election: LeaderElection) -> Terms:
+    """Raises ValueError where a Lease is wanted and these cannot keep it."""
+    if not election.leader_elect:
+        return Terms()
     return Terms(election.lease_duration, election.renew_deadline, election.retry_period)
 
 

@@ -91,7 +91,8 @@ def _check_keys(node: yaml.Node, path: str, name: str, lines: dict[str, int]) ->
 
 
 def _completed(kind: type[Common], document: dict[str, Any]) -> dict[str, Any]:
-    """With each process's own defaults in sections that the file gives in part; a null is an absent field."""
+    """With each process's own defaults in sections that the file gives in part; a null is an absent field, and so is an
+    empty text."""
     defaults = {field.encode_name: field.default for field in msgspec.structs.fields(kind)}
     whole = dict(document)
     for field, value in document.items():
@@ -99,7 +100,7 @@ def _completed(kind: type[Common], document: dict[str, Any]) -> dict[str, Any]:
             del whole[field]
         elif isinstance(value, dict) and isinstance(defaults.get(field), Section):
             own = msgspec.to_builtins(defaults[field], enc_hook=str)
-            whole[field] = own | {key: each for key, each in value.items() if each is not None}
+            whole[field] = own | {key: each for key, each in value.items() if each not in (None, "")}
     return whole
 
 
@@ -171,8 +172,8 @@ def _election_problems(election: LeaderElection) -> Iterator[tuple[str, str]]:
         yield "leaderElection.resourceLock", f"must be leases, and is {election.resource_lock}"
     try:
         terms(election)
-    except ValueError:
-        yield "leaderElection", "needs leaseDuration > renewDeadline > 2 x retryPeriod > 0"
+    except ValueError as problem:
+        yield "leaderElection", str(problem)
 
 
 def _address_problems(configuration: Common) -> Iterator[tuple[str, str]]:

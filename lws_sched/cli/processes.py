@@ -267,6 +267,7 @@ class Process:
         metrics = endpoints.metrics_server(self.configuration.metrics, tls, self.exposition.text, self.callers)
         if metrics is not None:
             metrics.start()
+            log.info("controller-runtime.metrics\tServing metrics server port=%d", metrics.port)  # looked for by tools
             yield metrics
             upkeep = Upkeep(metrics, endpoints.metrics_certificate(self.clock), None, self._leads)
             self._spawn("metrics-certificate", lambda: upkeep.run(self.ended))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +10,22 @@ from typing import Any, TypeVar
 
 import click
 
+from lws_sched import __version__
 from lws_sched.cli.config import FLAGS, Common, Configuration, ExtenderConfiguration, described
 from lws_sched.cli.processes import Invocation, run_controller, run_extender
 
 F = TypeVar("F", bound=Callable[..., object])
 CONTEXT = {"help_option_names": ["-h", "--help"], "show_default": True}
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+def _say_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    """What an image is made from is known where it is made (deploy/Dockerfile)."""
+    if not asked:
+        return
+    date, commit = (os.environ.get(name) or "unknown" for name in ("LWS_SCHED_BUILD_DATE", "LWS_SCHED_GIT_COMMIT"))
+    click.echo(f"Version: {__version__}\nBuild Date: {date}\nGit Commit: {commit}")
+    context.exit()
 
 
 def _options(kind: type[Common]) -> Callable[[F], F]:
@@ -28,6 +39,9 @@ def _options(kind: type[Common]) -> Callable[[F], F]:
                 more["show_default"] = str(default).lower() if isinstance(default, bool) else str(default)
             command = click.option(flag.name, type=flag.type, default=None, help=text, **more)(command)
         for option in (
+            click.option(
+                "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_version, help="And exit."
+            ),
             click.option("--log-level", default="info", type=click.Choice(["debug", "info", "warning", "error"])),
             click.option("--namespace", help="Where the Lease and the certificate's Secret are; the pod's own if not."),
             click.option("--webhook-bind-address", show_default="0.0.0.0:9443", help="Where the webhooks are served."),

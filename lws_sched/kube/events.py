@@ -1,8 +1,8 @@
 """Writes events (events.k8s.io/v1): what users see under `kubectl describe`.
 
 Best effort: the caller never waits. Events go through a bounded queue to one thread; what does not fit, or cannot be
-written, is logged with its text, so nothing is lost without a trace. The same note about the same object for the same
-reason is written at most once in ten minutes.
+written, is logged with its text, so nothing is lost without a trace. The same warning about the same object for the
+same reason, which is what goes on being so, is written at most once in ten minutes; what was done is told each time.
 
 An event lives in the namespace of the object that it is about; about a cluster-scoped object, in `default`.
 """
@@ -122,7 +122,7 @@ class EventRecorder:
         meta = obj.metadata
         same = (regarding.kind, meta.namespace, meta.name, meta.uid, reason, note)
         with self._lock:
-            if not self._repetitions.is_new(same, self._clock.monotonic()):
+            if type == "Warning" and not self._repetitions.is_new(same, self._clock.monotonic()):
                 return
         body = event_body(regarding, obj, Note(type, reason, action, note, related), self._reporter, self._clock.now())
         try:

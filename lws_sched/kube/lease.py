@@ -30,6 +30,8 @@ from lws_sched.kube.port import Clock, Cluster
 
 log = logging.getLogger(__name__)
 NEVER = float("-inf")
+JITTER = 1.2
+"""By how much other programs for such Leases may stretch a retry: what they accept as terms is accepted here."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,8 @@ class Terms:
     retry_period: float = 2.0
 
     def __post_init__(self) -> None:
-        if not self.duration > self.renew_deadline > 2 * self.retry_period > 0:
-            raise ValueError("a lease needs duration > renew_deadline > 2 x retry_period > 0")
+        if not self.duration > self.renew_deadline > JITTER * self.retry_period > 0:
+            raise ValueError(f"needs leaseDuration > renewDeadline > {JITTER} x retryPeriod > 0")
 
 
 @dataclass(frozen=True)

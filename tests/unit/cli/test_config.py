@@ -69,6 +69,19 @@ def test_a_section_given_in_part_keeps_its_other_defaults() -> None:
     )
 
 
+def test_what_is_given_empty_is_as_if_it_were_not_given() -> None:
+    found = parsed(HEAD + 'metrics:\n  bindAddress: ""\ntls:\n  minVersion: ""\n')
+
+    assert (found.metrics.bind_address, found.tls.min_version) == (":8443", "VersionTLS12")
+
+
+@pytest.mark.parametrize(("renew", "elect"), [("8s", True), ("1s", False)])
+def test_terms_that_other_programs_accept_are_accepted_and_without_election_any_are(renew: str, elect: bool) -> None:
+    given = f"leaderElection:\n  leaderElect: {str(elect).lower()}\n  renewDeadline: {renew}\n  retryPeriod: 6s\n"
+
+    assert parsed(HEAD + given).leader_election.renew_deadline == float(renew[:-1])
+
+
 def test_a_flag_overrides_the_file() -> None:
     found = parsed(UPSTREAM, leaderElection__leaderElect=False, leaderElection__retryPeriod="1s")
 

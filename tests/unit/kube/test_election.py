@@ -277,7 +277,7 @@ def test_a_renewal_is_one_request() -> None:
 
 
 def test_terms_that_let_two_lead_are_refused() -> None:
-    with pytest.raises(ValueError, match="duration > renew_deadline"):
+    with pytest.raises(ValueError, match="leaseDuration > renewDeadline"):
         Terms(duration=10, renew_deadline=10)
 
 

@@ -118,3 +118,13 @@ def test_the_caller_never_waits_and_what_does_not_fit_is_logged(caplog: pytest.L
         tell(events, str(number))
     assert len(caplog.records) == 1
     assert f"note={QUEUED} why=" in caplog.text
+
+
+def test_what_was_done_is_told_each_time_it_was_done() -> None:
+    notebook, clock = Notebook(), HeldClock()
+    told = recorder(notebook, clock)
+    for _ in range(2):
+        told.event(POD, pod("a", 1), type="Normal", reason="Recreated", action="Delete", note="a worker failed")
+        clock.time += 1.0
+    write_out(told)
+    assert len(notebook.written) == 2
