@@ -237,7 +237,7 @@ def _repair(snapshot: GroupSnapshot, workers: StatefulSet) -> Plan:
 def _no_domain(leader: Pod, topology: str) -> Plan:
     text = (
         f"Failed to create worker statefulset for leader pod {leader.metadata.name}: its node {leader.spec.node_name} "
-        f"has no label {topology}; label the node or change {names.EXCLUSIVE_TOPOLOGY}"
+        f"is gone or has no label {topology}; label the node or change {names.EXCLUSIVE_TOPOLOGY}"
     )
     return Plan(notes=_warning(text).notes, again=_NODE_SECONDS)
 

@@ -184,7 +184,10 @@ class GroupReconciler:
         known = self.watches.worker_sets.get(leader.metadata.namespace, leader.metadata.name)
         if known is not None or not leader.spec.node_name or not follows_leader(lws, leader):
             return None
-        return self.cluster.get(NODE, "", leader.spec.node_name)
+        try:
+            return self.cluster.get(NODE, "", leader.spec.node_name)
+        except NotFound:
+            return None
 
     def _refused(self, refusal: Refusal, snapshot: GroupSnapshot) -> float | None:
         """A name that is taken is looked at: our own watch may lag, or a stranger may hold it."""

@@ -66,13 +66,11 @@ def default_set(request: Request) -> Verdict:
 
 
 def validate_set(request: Request) -> Verdict:
-    try:
-        lws = _read(request.object)
-        old = None if request.old_object is None else _read(request.old_object)
-    except msgspec.ValidationError as error:
-        return denied(f"the LeaderWorkerSet cannot be read: {error}")
+    """Raises msgspec.ValidationError."""
+    lws = _read(request.object)
+    old = None if request.old_object is None else _read(request.old_object)
     errors = validation.created(lws) if old is None else validation.updated(old, lws)
-    return denied(validation.message(errors)) if errors else Verdict(warnings=validation.warnings(lws))
+    return denied(validation.message(errors)) if errors else Verdict(warnings=validation.warnings(lws, old))
 
 
 def _read(lws: JsonObject) -> LeaderWorkerSet:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from lws_sched.api import names
 from lws_sched.api.core import CONTROLLER_REVISION, SERVICE, ControllerRevision, Pod, Service, StatefulSet
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
+from lws_sched.api.quantity import InvalidQuantity
 from lws_sched.controller.effects import (
     CREATE,
     DELETE,
@@ -86,6 +87,12 @@ def plan(snapshot: SetSnapshot) -> Plan:
         ),
         again=0.0 if applied else None,
     )
+
+
+def unversionable(error: InvalidQuantity) -> Plan:
+    """The set was admitted without its webhook. Nothing can be made of it before it is edited."""
+    text = f"Failed to create revision: spec.leaderWorkerTemplate.{error.path}: {error}; correct it"
+    return Plan(notes=(Note("FailedCreate", text, CREATE, type="Warning"),))
 
 
 def _occupied(leader_set: WholeStatefulSet) -> Plan:

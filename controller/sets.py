@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import key_of, split_key
+from lws_sched.api.quantity import InvalidQuantity
 from lws_sched.api.timestamps import time_of
 from lws_sched.controller.effects import Apply, Effects, Plan, Refusal
-from lws_sched.controller.set_plan import SetSnapshot, plan
+from lws_sched.controller.set_plan import SetSnapshot, plan, unversionable
 from lws_sched.controller.watches import Watches
 from lws_sched.core import revision
 from lws_sched.core.applied import fingerprint, is_applied
@@ -38,7 +39,11 @@ class SetReconciler:
             self._contents.pop(key, None)
             self._futile.pop(key, None)
             return None
-        planned = plan(self._snapshot(key, lws))
+        try:
+            planned = plan(self._snapshot(key, lws))
+        except InvalidQuantity as error:
+            self.effects.carry_out(unversionable(error), lws)
+            return None
         refusal = self.effects.carry_out(planned, lws)
         if refusal is not None:
             return self._refused(refusal, lws)

@@ -15,6 +15,7 @@ from lws_sched.api.core import ControllerRevision, Pod, StatefulSet
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import key_of, split_key
 from lws_sched.api.placement import GroupPlacement
+from lws_sched.api.quantity import InvalidQuantity
 from lws_sched.api.timestamps import micro_time, seconds_of
 from lws_sched.core import revision
 from lws_sched.extender import life, records
@@ -129,6 +130,8 @@ class Observer:
             return None
         if wanted.unsupported(lws) or parts[1] >= wanted.group_count(lws, self.leader_replicas(lws)):
             return None
+        if not self._revision(lws):
+            return None
         return lws, parts[1]
 
     def _wanted(self, group: str) -> WantedGroup | None:
@@ -179,11 +182,16 @@ class Observer:
         return known[1]
 
     def _revision(self, lws: LeaderWorkerSet) -> str:
-        """The hash that new members of the set will carry, worked out once per generation."""
+        """The hash that new members of the set will carry, worked out once per generation; "" where the set cannot be
+        versioned, of which its controller tells."""
         meta = lws.metadata
         known = self._revisions.get(meta.uid)
         if known is None or known[0] != meta.generation:
-            known = self._revisions[meta.uid] = (meta.generation, revision.key(revision.data(lws)))
+            try:
+                made = revision.key(revision.data(lws))
+            except InvalidQuantity:
+                made = ""
+            known = self._revisions[meta.uid] = (meta.generation, made)
         return known[1]
 
     def _members(self, group: str) -> Mapping[int, Pod]:

@@ -371,12 +371,6 @@ def _may_keep(record: GroupPlacement, now: float) -> bool:
     )
 
 
-def _stays_as_it_is(record: GroupPlacement, now: float) -> bool:
-    """Whether a refusal changes nothing of the record but its words."""
-    state = record.status.state
-    return state in (api.WAITING, api.BOUND) or (state == api.STICKY and not _has_expired(record, now))
-
-
 def _has_expired(record: GroupPlacement, now: float) -> bool:
     return record.status.state == api.STICKY and records.age(record, now) > STICKY_SECONDS
 

@@ -49,6 +49,8 @@ MAX_GROUP_RESTARTS = _OURS + "max-group-restarts"
 RESTART_BACKOFF = _OURS + "restart-backoff"
 RESTARTS_PREFIX = "group-restarts." + _OURS
 """On the leader StatefulSet, followed by a group's index: what its restart budget has come to."""
+TEMPLATES = _OURS + "templates"
+"""On a ControllerRevision: the templates as they were written, where they say more than is versioned."""
 SPREAD_TOPOLOGY = _OURS + "spread-topology"
 TOPOLOGY_ANNOTATIONS = (REQUIRED_TOPOLOGY, PREFERRED_TOPOLOGY, SUBGROUP_REQUIRED_TOPOLOGY, SPREAD_TOPOLOGY)
 

@@ -37,14 +37,22 @@ _QUANTITY = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:[eE]([+-]?[0-9]{1
 
 
 class InvalidQuantity(ValueError):
-    """The text is not a Kubernetes quantity."""
+    """The text is not a Kubernetes quantity. `path` is where in the object it is, as far as that is known."""
+
+    def __init__(self, text: str | int | float, path: str = "") -> None:
+        super().__init__(f"{str(text)!r} is not a Kubernetes quantity such as 500m, 8 or 16Gi")
+        self.text, self.path = text, path
+
+    def below(self, field: str) -> InvalidQuantity:
+        """The same, seen from the object that has it in this field."""
+        return InvalidQuantity(self.text, f"{field}.{self.path}" if self.path else field)
 
 
 def parse(text: str | int | float) -> Fraction:
     """The exact value of a quantity. Raises InvalidQuantity."""
     match = _QUANTITY.fullmatch(str(text).strip())
     if match is None or (match[3] or "") not in _SUFFIX:
-        raise InvalidQuantity(f"{str(text)!r} is not a Kubernetes quantity such as 500m, 8 or 16Gi")
+        raise InvalidQuantity(text)
     number = Fraction(match[1])
     if match[2] is not None:
         return number * Fraction(10) ** int(match[2])

@@ -66,7 +66,8 @@ def is_applied(live: WholeStatefulSet, desired: Mapping[str, Any]) -> bool:
         wanted["updateStrategy"]["rollingUpdate"].pop("maxUnavailable", None)
     meta, wanted_meta = live.metadata, desired["metadata"]
     owners = [msgspec.to_builtins(owner) for owner in meta.owner_references]
-    known = {"metadata": {**msgspec.to_builtins(meta), "ownerReferences": owners}, "spec": live.spec}
+    # What is not versioned is not compared either, or giving it up would replace leaders without their groups.
+    known = {"metadata": {**msgspec.to_builtins(meta), "ownerReferences": owners}, "spec": present}
     return (
         _contains(present, wanted)
         and _contains(meta.labels, wanted_meta["labels"])

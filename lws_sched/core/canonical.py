@@ -5,14 +5,14 @@ must have the same key, in this controller and in any other that implements the 
 to the one form that the declared types allow (`lws_sched.core.podtypes`), `quantity` reduces quantities, and
 `compact_json` writes the result the way Go's encoder does: keys sorted, no blanks, HTML characters escaped.
 
-Called by `lws_sched.core.revision` for keys, and by `lws_sched.core.drift` to compare objects without false alarms.
+Called by `lws_sched.core.revision` for keys, and by `lws_sched.core.applied` to compare objects without false alarms.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from functools import cache
 from typing import Any
@@ -22,6 +22,8 @@ from lws_sched.core.podtypes import TYPES
 
 Json = Any
 _ABSENT = object()
+_EMPTY: tuple[Json, ...] = (None, "", 0, False, [], {})
+"""Values that a field which is left out has as well."""
 _FIELD = re.compile(r"(\w+)(=Q|\*Q|\{\}|\{Q\}|\[\]!?|[*!#^]|=\w+|:\w+!?|\[\w+\]!?)?")
 _ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _ESCAPED = re.compile("[" + "".join(_ESCAPES) + "]")
@@ -37,10 +39,32 @@ def canonical(type_name: str, value: Mapping[str, Json]) -> dict[str, Json]:
     """The one form of a JSON object of a type; fields that the type lacks are dropped. Raises InvalidQuantity."""
     written: dict[str, Json] = {}
     for field, form in _types()[type_name]:
-        content = form(value.get(field))
+        try:
+            content = form(value.get(field))
+        except InvalidQuantity as error:
+            raise error.below(field) from None
         if content is not _ABSENT:
             written[field] = content
     return written
+
+
+def unknown(type_name: str, value: Mapping[str, Json], path: str = "") -> Iterator[str]:
+    """The paths below `path` at which a JSON object says something for which its type has no field. Raises
+    InvalidQuantity."""
+    yield from _dropped(value, canonical(type_name, value), path)
+
+
+def _dropped(given: Json, kept: Json, path: str) -> Iterator[str]:
+    if isinstance(given, Mapping) and isinstance(kept, Mapping):
+        for field, content in given.items():
+            where = f"{path}.{field}" if path else field
+            if field in kept:
+                yield from _dropped(content, kept[field], where)
+            elif content not in _EMPTY:
+                yield where
+    elif isinstance(given, list) and isinstance(kept, list):
+        for index, (item, kept_item) in enumerate(zip(given, kept, strict=True)):
+            yield from _dropped(item, kept_item, f"{path}[{index}]")
 
 
 def quantity(text: str | int | float) -> str:
@@ -54,7 +78,7 @@ def quantity(text: str | int | float) -> str:
     value = parse(given)
     match = _QUANTITY.fullmatch(given)
     if match is None:
-        raise InvalidQuantity(f"{given!r} is not a Kubernetes quantity such as 500m, 8 or 16Gi")
+        raise InvalidQuantity(given)
     if given == "0" or _is_kept(match):
         return given
     value = _nano(value)

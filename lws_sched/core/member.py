@@ -186,7 +186,7 @@ def _lws_variables(member: _Member, spec: JsonObject) -> list[JsonObject]:
     if missing:
         raise InvalidMember(f"label {missing[0]} is missing for pod {member.name}")
     group = labels[names.GROUP_INDEX]
-    if not group.isdigit():
+    if not group.isdecimal():
         raise InvalidMember(f"the label {names.GROUP_INDEX} is {group!r}, which is no group's index")
     host = names.leader_name(labels[names.SET_NAME], int(group))
     address = f"{host}.{spec.get('subdomain') or ''}.{member.namespace}"
@@ -209,6 +209,8 @@ def _env(first: list[JsonObject], container: JsonObject) -> list[JsonObject]:
     """`first`, then the container's own variables in their order; of one name, only the first."""
     by_name: dict[str, JsonObject] = {}
     for variable in (*first, *(container.get("env") or ())):
+        if "name" not in variable:
+            raise InvalidMember(f"an environment variable of container {container.get('name')} has no name")
         by_name.setdefault(variable["name"], variable)
     return list(by_name.values())
 

@@ -4,11 +4,17 @@ Versioned are `spec.leaderWorkerTemplate` and `spec.networkConfig`, nothing else
 `key` the hash that labels carry (`template-revision-hash`); both are equal to the byte for every implementation of the
 API. `restored` turns a stored revision back into the LeaderWorkerSet that groups of that revision are built from, so
 that a group which restarts below a rollout's partition comes back as it was.
+
+The API's hash knows the pod fields of one Kubernetes version. Fields that are newer are not versioned (`unversioned`):
+a change of one alone starts no update. They are kept beside the data in an annotation, so that a group which is built
+from its revision does not lose them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -21,8 +27,10 @@ from lws_sched.api.lws import (
     LeaderWorkerSet,
     LeaderWorkerTemplate,
     NetworkConfig,
+    Template,
 )
-from lws_sched.core.canonical import canonical, compact_json
+from lws_sched.api.quantity import InvalidQuantity
+from lws_sched.core.canonical import canonical, compact_json, unknown
 from lws_sched.core.ownership import is_controlled_by, owner_reference
 
 Data = dict[str, Any]
@@ -39,6 +47,12 @@ def data(lws: LeaderWorkerSet) -> Data:
     network = lws.spec.network_config
     policy = SHARED if network is None else network.subdomain_policy
     return _data(_wire(lws.spec.leader_worker_template), {"subdomainPolicy": policy})
+
+
+def unversioned(lws: LeaderWorkerSet) -> Iterator[str]:
+    """Paths in the templates at which they say something that is not versioned. Raises InvalidQuantity."""
+    for field, template in _templates(lws.spec.leader_worker_template).items():
+        yield from unknown("PodTemplateSpec", template, f"spec.leaderWorkerTemplate.{field}")
 
 
 def key(content: Data) -> str:
@@ -73,14 +87,15 @@ def equal(revision: ControllerRevision, content: Data) -> bool:
 def restored(lws: LeaderWorkerSet, revision: ControllerRevision) -> LeaderWorkerSet:
     """The LeaderWorkerSet as it was at a revision; everything that is not versioned is the live object's.
 
-    Where the live templates are of that revision they are kept as the user wrote them, unknown fields included.
+    Templates are as the user wrote them, unknown fields included.
     """
-    if equal(revision, data(lws)):
-        return lws
+    with suppress(InvalidQuantity):  # what cannot be versioned is no stored revision
+        if equal(revision, data(lws)):
+            return lws
     spec = revision.data.get("spec") or {}
     spec = msgspec.structs.replace(
         lws.spec,
-        leader_worker_template=_template(spec.get("leaderWorkerTemplate") or {}),
+        leader_worker_template=_template({**(spec.get("leaderWorkerTemplate") or {}), **_written(revision)}),
         network_config=msgspec.convert(_plain(spec.get("networkConfig") or {}), NetworkConfig),
     )
     return msgspec.structs.replace(lws, spec=spec)
@@ -90,16 +105,38 @@ def body(lws: LeaderWorkerSet, content: Data, label: str, existing: Sequence[Con
     """The ControllerRevision to create: numbered after the highest existing one."""
     number = max((revision.revision for revision in existing), default=0) + 1
     meta = lws.metadata
+    written = _templates(lws.spec.leader_worker_template) if any(unversioned(lws)) else {}
     return CONTROLLER_REVISION.body(
         {
             "name": f"{meta.name[:_NAME_LIMIT]}-{key(content)}-{number}",
             "namespace": meta.namespace,
             "labels": {names.SET_NAME: meta.name, names.REVISION: label},
+            **({"annotations": {names.TEMPLATES: compact_json(written).decode()}} if written else {}),
             "ownerReferences": [owner_reference(LEADER_WORKER_SET, meta)],
         },
         data=content,
         revision=number,
     )
+
+
+def _templates(template: LeaderWorkerTemplate) -> dict[str, Template]:
+    given = {"leaderTemplate": template.leader_template, "workerTemplate": template.worker_template}
+    return {field: each for field, each in given.items() if each is not None}
+
+
+def _written(revision: ControllerRevision) -> dict[str, Template]:
+    """The templates as they were written, where the revision keeps them and they are those of its data."""
+    kept = revision.metadata.annotations.get(names.TEMPLATES)
+    if kept is None:
+        return {}
+    try:
+        written = json.loads(kept)
+        versioned = {field: canonical("PodTemplateSpec", template) for field, template in written.items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+    stored = (revision.data.get("spec") or {}).get("leaderWorkerTemplate") or {}
+    is_of_it = versioned == {field: stored[field] for field in ("leaderTemplate", "workerTemplate") if field in stored}
+    return written if is_of_it else {}
 
 
 def _wire(template: LeaderWorkerTemplate) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from typing import Any
 
 from lws_sched.api import names
 from lws_sched.api.lws import IntOrPercent, LeaderWorkerSet, SubGroupPolicy
-from lws_sched.core import restart_budget
+from lws_sched.api.quantity import InvalidQuantity
+from lws_sched.core import restart_budget, revision
 from lws_sched.core.canonical import canonical
 from lws_sched.core.desired import scheduler_of, volume_claims
 from lws_sched.core.rollout import budget, configuration, scaled
@@ -72,9 +73,20 @@ def message(errors: tuple[FieldError, ...]) -> str:
     return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
 
 
-def warnings(lws: LeaderWorkerSet) -> tuple[str, ...]:
-    """What is allowed and will hardly be what was meant."""
-    return (*_long_name(lws), *_curtailed_claims(lws))
+def warnings(lws: LeaderWorkerSet, old: LeaderWorkerSet | None = None) -> tuple[str, ...]:
+    """What is allowed and will hardly be what was meant. `old` is what it was before, if it was."""
+    return (*_long_name(lws), *_curtailed_claims(lws), *_unversioned(lws, old))
+
+
+def _unversioned(lws: LeaderWorkerSet, old: LeaderWorkerSet | None) -> Iterator[str]:
+    """Pod fields that are newer than the API's hash of templates. Nothing else would tell of a change of theirs."""
+    given = [each for each in (lws, old) if each is not None and _has_canonical_form(each)]
+    paths = dict.fromkeys(path for each in given for path in revision.unversioned(each))
+    if paths:
+        yield (
+            f"{', '.join(paths)}: not versioned by the LeaderWorkerSet API: a change of it alone starts no update, "
+            "and reaches the pods with the next one"
+        )
 
 
 def _curtailed_claims(lws: LeaderWorkerSet) -> Iterator[str]:
@@ -118,6 +130,20 @@ def _errors(lws: LeaderWorkerSet) -> Iterator[FieldError]:
     yield from _schedulers(lws)
     yield from _topologies(lws)
     yield from _restart_budget(lws)
+    yield from _quantities(lws)
+
+
+def _quantities(lws: LeaderWorkerSet) -> Iterator[FieldError]:
+    """The schema lets a quantity pass that no API server would take in a pod: the set would never get a revision."""
+    try:
+        revision.data(lws)
+    except InvalidQuantity as error:
+        path = error.path.removeprefix(f"{_TEMPLATE}.")
+        yield FieldError(f"{_TEMPLATE}.{path}", error.text, "must be a Kubernetes quantity such as 500m, 8 or 16Gi")
+
+
+def _has_canonical_form(lws: LeaderWorkerSet) -> bool:
+    return not any(_quantities(lws))
 
 
 def _name(lws: LeaderWorkerSet) -> Iterator[FieldError]:
@@ -156,6 +182,9 @@ def _room_to_roll(lws: LeaderWorkerSet) -> Iterator[FieldError]:
         *_int_or_percent(f"{_ROLLING}.maxSurge", rolling.max_surge),
     ]
     yield from found
+    for field, value in (("maxUnavailable", rolling.max_unavailable), ("maxSurge", rolling.max_surge)):
+        if isinstance(value, str) and _PERCENT.fullmatch(value) is None:
+            yield FieldError(f"{_ROLLING}.{field}", value, "invalid value")
     if found or replicas <= 0:
         return
     unavailable = scaled(rolling.max_unavailable, replicas, up=False)
@@ -214,13 +243,16 @@ def _immutable(old: LeaderWorkerSet, new: LeaderWorkerSet) -> Iterator[FieldErro
     network = new.spec.network_config
     if network is not None and network.subdomain_policy is None:
         yield FieldError("spec.networkConfig.subdomainPolicy", None, "cannot set subdomainPolicy as null")
-    claims = [[canonical("PersistentVolumeClaim", each) for each in volume_claims(lws)] for lws in (old, new)]
-    if claims[0] != claims[1]:
+    if _has_canonical_form(old) and _has_canonical_form(new) and _claims(old) != _claims(new):
         yield FieldError(
             f"{_TEMPLATE}.volumeClaimTemplates",
             [each["metadata"]["name"] for each in volume_claims(new)],
             "field is immutable: a StatefulSet cannot change its volume claims; create another LeaderWorkerSet",
         )
+
+
+def _claims(lws: LeaderWorkerSet) -> list[dict[str, Any]]:
+    return [canonical("PersistentVolumeClaim", each) for each in volume_claims(lws)]
 
 
 # --- lws-sched's own rules -------------------------------------------------------------------------------------------

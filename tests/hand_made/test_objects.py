@@ -191,7 +191,6 @@ def test_what_nobody_gave_has_the_apis_defaults_and_nothing_else_is_added(plane_
 
 
 WHOLE = rolling()["rolloutStrategy"]
-EXPLICIT = rolling(partition=2, maxUnavailable=2, maxSurge="10%")
 
 
 @pytest.mark.plane

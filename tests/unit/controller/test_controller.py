@@ -133,7 +133,14 @@ def test_a_leader_on_a_node_without_the_label_is_told_to_the_user_and_tried_agai
     scene = Scene(annotations={names.EXCLUSIVE_TOPOLOGY: "rack"})
     scene.cluster.put(NODE, {"metadata": {"name": "n1"}})
     scene.leader(0, nodeName="n1")
-    assert "its node n1 has no label rack" in scene.notes[-1]
+    assert "its node n1 is gone or has no label rack" in scene.notes[-1]
+    assert scene.runtime.queues["groups"].waiting[f"default/{SET}-0"] > 0
+
+
+def test_a_leader_on_a_node_that_is_gone_is_told_to_the_user_and_tried_again() -> None:
+    scene = Scene(annotations={names.EXCLUSIVE_TOPOLOGY: "rack"})
+    scene.leader(0, nodeName="n1")
+    assert "its node n1 is gone or has no label rack" in scene.notes[-1]
     assert scene.runtime.queues["groups"].waiting[f"default/{SET}-0"] > 0
 
 
@@ -472,3 +479,14 @@ def test_a_field_that_the_api_server_drops_is_not_applied_again_and_again() -> N
     assert f"apply StatefulSet {SET}" not in scene.cluster.writes
     scene.edit(replicas=3)
     assert scene.cluster.writes.count(f"apply StatefulSet {SET}") == 1
+
+
+def test_a_set_that_cannot_be_versioned_is_told_to_the_user_and_the_others_go_on() -> None:
+    requests = {"resources": {"requests": {"cpu": "1e1.5"}}}
+    scene = Scene(template={"workerTemplate": {"spec": {"containers": [{"name": "w", "image": "i", **requests}]}}})
+    assert scene.notes == [
+        "Failed to create revision: spec.leaderWorkerTemplate.workerTemplate.spec.containers.resources.requests: "
+        "'1e1.5' is not a Kubernetes quantity such as 500m, 8 or 16Gi; correct it"
+    ]
+    scene.edit(template={"workerTemplate": {"spec": {"containers": [{"name": "w", "image": "i"}]}}})
+    assert scene.cluster.names(STATEFUL_SET) == [SET]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import jsonpatch
 
+from lws_sched.admission import review
 from lws_sched.admission.hook import Hook, Request
 from lws_sched.api import names
 from lws_sched.controller.hooks import hooks
@@ -80,9 +82,10 @@ def test_metadata_that_is_null_is_metadata_that_is_absent() -> None:
 def test_what_cannot_be_read_is_denied_with_the_place() -> None:
     body = sample_json()
     body["spec"]["replicas"] = "two"
-    verdict = VALIDATE.decide(Request("CREATE", "default", body))
-    assert not verdict.allowed
-    assert "$.spec.replicas" in verdict.message
+    sent = {"request": {"uid": "u", "operation": "CREATE", "namespace": "default", "name": "x", "object": body}}
+    status = json.loads(review.answer(VALIDATE, json.dumps(sent).encode()).body)["response"]["status"]
+    assert status["code"] == 400
+    assert "$.spec.replicas" in status["message"]
 
 
 def test_the_webhook_that_allows_everything_is_answered_though_nobody_registers_it() -> None:

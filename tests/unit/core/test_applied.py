@@ -170,3 +170,10 @@ def test_what_a_rollout_needs_is_read_even_where_the_record_is_damaged(
     live = _live()
     live["metadata"]["annotations"] = {} if written is None else {"leaderworkerset.sigs.k8s.io/replicas": written}
     assert msgspec.convert(live, WholeStatefulSet).current == Current(1, 2, scaled_for)
+
+
+def test_giving_up_a_field_that_is_not_versioned_is_no_difference() -> None:
+    """Leaders would be replaced one by one, and their groups with them, without an update that counts them."""
+    live = _with(_live(), {"spec": {"template": {"spec": {"fromTheFuture": True}}}})
+    live["metadata"]["managedFields"] = _ours({"f:spec": {"f:template": {"f:spec": {"f:fromTheFuture": {}}}}})
+    assert _is_applied(live)

@@ -77,8 +77,23 @@ def test_a_leader_with_its_own_subdomain_is_addressed_by_it() -> None:
             {"metadata": {"name": "x-0", "labels": {names.SET_NAME: "x"}}, "spec": {}},
             "size annotation is unexpectedly missing for pod x-0",
         ),
+        (
+            {
+                "metadata": {
+                    "name": "x-0",
+                    "labels": {names.SET_NAME: "x", names.WORKER_INDEX: "0", names.GROUP_INDEX: "\u00b2"},
+                    "annotations": {names.SIZE: "4"},
+                },
+                "spec": {"containers": [{"name": "c"}]},
+            },
+            f"the label {names.GROUP_INDEX} is '\u00b2', which is no group's index",
+        ),
+        (
+            {**_pod(), "spec": {"containers": [{"name": "c", "env": [{"value": "x"}]}]}},
+            "an environment variable of container c has no name",
+        ),
     ],
-    ids=["no ordinal", "no number", "no size"],
+    ids=["no ordinal", "no number", "no size", "no group's index", "a variable without a name"],
 )
 def test_a_pod_that_cannot_be_a_member_is_refused(pod: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidMember, match=message):

@@ -73,6 +73,21 @@ def test_restoring_the_live_revision_keeps_fields_that_are_not_versioned() -> No
     assert revision.restored(lws, _stored(revision.data(lws))) is lws
 
 
+def test_a_stored_revision_keeps_what_its_templates_say_beyond_what_is_versioned() -> None:
+    body = sample_json()
+    body["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]["fromTheFuture"] = True
+    old = msgspec.convert(body, LeaderWorkerSet)
+    kept = msgspec.convert(revision.body(old, revision.data(old), "key", []), ControllerRevision)
+    restored = revision.restored(sample(template={"size": 4}), kept)
+    assert restored.spec.leader_worker_template == old.spec.leader_worker_template
+    forged = msgspec.structs.replace(kept, data=revision.data(sample(template={"leaderTemplate": None})))
+    assert "fromTheFuture" not in revision.restored(old, forged).spec.leader_worker_template.worker_template["spec"]
+
+
+def test_a_revision_is_stored_as_the_api_has_it_where_all_is_versioned() -> None:
+    assert "annotations" not in revision.body(sample(), revision.data(sample()), "key", [])["metadata"]
+
+
 def test_the_newest_revision_of_a_key_is_found_and_the_empty_key_never() -> None:
     first, second = _stored({}, number=1, key="k"), _stored({}, number=2, key="k")
     assert revision.find([first, second], "k") is second

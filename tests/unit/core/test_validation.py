@@ -43,6 +43,10 @@ def _scheduled(leader: str, worker: str) -> LeaderWorkerSet:
     )
 
 
+def _requesting(cpu: str, **more: Any) -> dict[str, Any]:
+    return {"name": "worker", "image": "i", "resources": {"requests": {"cpu": cpu}}, **more}
+
+
 @pytest.mark.parametrize(
     ("lws", "wanted"),
     [
@@ -60,6 +64,12 @@ def _scheduled(leader: str, worker: str) -> LeaderWorkerSet:
         ),
         (sample(rolloutStrategy=rolling(maxUnavailable="200%")), "must not be greater than 100%"),
         (sample(rolloutStrategy=rolling(maxUnavailable="2")), "a valid percent string must be a numeric string"),
+        (sample(rolloutStrategy=rolling(maxSurge="two")), f'{ROLLING}.maxSurge: Invalid value: "two": invalid value'),
+        (
+            sample(template={"workerTemplate": {"spec": {"containers": [_requesting("1e1.5")]}}}),
+            "spec.leaderWorkerTemplate.workerTemplate.spec.containers.resources.requests: Invalid value: "
+            '"1e1.5": must be a Kubernetes quantity such as 500m, 8 or 16Gi',
+        ),
         (sample(rolloutStrategy=rolling(maxUnavailable=-1)), f"{ROLLING}.maxUnavailable: Invalid value: -1: must be"),
         (sample(rolloutStrategy=rolling(maxSurge="200%")), f'{ROLLING}.maxSurge: Invalid value: "200%"'),
         (sample(rolloutStrategy=rolling(maxSurge=-1)), f"{ROLLING}.maxSurge: Invalid value: -1: must be greater than"),
@@ -174,6 +184,17 @@ def test_what_is_not_passed_on_to_a_claim_is_told() -> None:
     assert warning.startswith(
         "spec.leaderWorkerTemplate.volumeClaimTemplates[1]: metadata.labels, spec.dataSource: not passed on"
     )
+
+
+def test_pod_fields_that_are_not_versioned_are_told_when_they_come_and_when_they_go() -> None:
+    container = _requesting("1", livenessProbe={"grpc": {"port": 1, "mode": "TLS"}}, stdin=False, fromTheFuture={})
+    newer = sample(template={"workerTemplate": {"spec": {"containers": [container], "hostUsers": False}}})
+    for told in (warnings(newer), warnings(sample(), newer), warnings(newer, sample())):
+        assert told == (
+            "spec.leaderWorkerTemplate.workerTemplate.spec.containers[0].livenessProbe.grpc.mode: not versioned by the "
+            "LeaderWorkerSet API: a change of it alone starts no update, and reaches the pods with the next one",
+        )
+    assert warnings(sample(), sample()) == ()
 
 
 def test_several_errors_are_one_list() -> None:
