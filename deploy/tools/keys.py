@@ -93,6 +93,12 @@ ANNOTATIONS = (
     Key(names.SUBDOMAIN_POLICY, "`UniquePerReplica`", "Whether each group has a headless Service of its own."),
     Key(names.LEADER_REQUESTS_TPUS, "`true`", "Whether the leader asks for TPUs: workers count their ids from it."),
     Key(names.REPLICAS, "`2`", "On the leader StatefulSet: the set's replicas when it was last written."),
+    Key(
+        names.TEMPLATES,
+        "JSON",
+        "On a ControllerRevision: the templates as they were written, where they have pod fields that are newer than "
+        "the API's hash of them. Groups that are rebuilt from the revision get them.",
+    ),
     Key(names.ROOM_MADE, "a time", "On a pod of no group that held slots kept out: when there was room for it again."),
 )
 """Annotations that the controller and the extender write."""
