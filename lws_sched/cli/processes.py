@@ -138,9 +138,12 @@ def run_extender(invocation: Invocation) -> int:
     from lws_sched.extender.app import Options, build
     from lws_sched.extender.leader_label import LeaderLabel
     from lws_sched.extender.metering import MeteredVerbs, PlacementMeter
+    from lws_sched.placement import load_solver
 
     def configured(configuration: ExtenderConfiguration) -> Assemble:
         def assemble(runtime: ThreadedRuntime, tracer: Tracer | None) -> Parts:
+            # While the first lists come: later, every call would wait for it.
+            threading.Thread(target=load_solver, name="solver", daemon=True).start()
             app = build(runtime, Options(taint_reserved_nodes=configuration.reservations.taint_nodes, tracer=tracer))
             verbs = MeteredVerbs(app.verbs, runtime.clock)
             namespace = invocation.namespace or config.namespace_of(configuration)
@@ -178,7 +181,7 @@ def _run(invocation: Invocation, name: str, kind: type[C], configured: Callable[
     sys.setswitchinterval(SWITCH_SECONDS)
     # Thousands of decoded objects live long and hold no cycles: looking through them over and over finds nothing. The
     # young ones are looked through in small portions: everybody waits meanwhile, 0.4 ms per thousand.
-    gc.set_threshold(5_000, 50, 100)
+    gc.set_threshold(1_000, 250, 100)
     try:
         configuration = load(kind, invocation.config, invocation.overrides)
         client = _connect(configuration, name, invocation.kubeconfig)

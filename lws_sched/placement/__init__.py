@@ -28,6 +28,7 @@ Amounts are integers in scheduler units (`lws_sched.api.quantity`); `shape_of` m
   decided by a closed form; with no deterministic time in the budget a batch is too, greedily.
 - explain: `diagnose(snapshot, request)` for a refused request, with what the fix consists of.
 - what could be done about it: `defragment`, `preempt`, `replace_lost`.
+- `load_solver` reads the solver's libraries in before the first question needs them.
 - `violations` checks a placement independently of all that; `plan` does so before it answers, and raises
   AssertionError where a placement is wrong. What a user got wrong is never raised: it is a refusal with a sentence.
 """
@@ -57,6 +58,7 @@ from lws_sched.placement.request import (
 )
 from lws_sched.placement.shape import pod_requests, shape_of
 from lws_sched.placement.snapshot import Snapshot
+from lws_sched.placement.solver import load_solver
 from lws_sched.placement.topology import LEVELS, Level, UnknownLevel, levels_on, resolve
 from lws_sched.placement.torus import fit_box, pack_boxes, preempt_box
 from lws_sched.placement.torus_grid import BoxRequest, Torus
@@ -96,6 +98,7 @@ __all__ = [
     "diagnose",
     "fit_box",
     "levels_on",
+    "load_solver",
     "pack_boxes",
     "pod_requests",
     "plan",
