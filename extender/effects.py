@@ -74,6 +74,8 @@ class Effects:
         meta = pod.metadata
         raw = self.runtime.cluster.get(RAW_POD, meta.namespace, meta.name)
         before = {"spec": raw.spec}
+        if not pinning.is_gated(before):
+            return  # our copy of it is late: an earlier look has placed it
         operations = [
             {"op": "test", "path": "/metadata/uid", "value": meta.uid},
             {"op": "test", "path": "/metadata/resourceVersion", "value": raw.metadata.resource_version},

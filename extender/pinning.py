@@ -32,11 +32,16 @@ def pinned(pod: JsonObject, node: str) -> JsonObject:
     return {**pod, "spec": spec}
 
 
+def is_gated(pod: JsonObject) -> bool:
+    """Whether our gate holds the pod back."""
+    return any(gate.get("name") == names.GATE for gate in pod["spec"].get("schedulingGates") or [])
+
+
 def gated(pod: JsonObject) -> JsonObject:
     """The pod held back: the API server refuses to bind it, whoever asks, until the gate is lifted."""
-    gates = pod["spec"].get("schedulingGates") or []
-    if any(gate.get("name") == names.GATE for gate in gates):
+    if is_gated(pod):
         return pod
+    gates = pod["spec"].get("schedulingGates") or []
     return {**pod, "spec": {**pod["spec"], "schedulingGates": [*gates, {"name": names.GATE}]}}
 
 
