@@ -27,6 +27,7 @@ from tests.controlplane.ports import LOCALHOST, free_ports
 from tests.controlplane.scheduler_config import load_scheduler_config
 from tests.controlplane.supervisor import Restart
 from tests.controlplane.wait import wait_until
+from tests.drills.outages import Outages
 from tests.drills.relay import BindingProxy, Relay, VerbsRelay
 from tests.drills.sabotage import Breakable
 from tests.drills.witness import FilterWitness
@@ -181,6 +182,7 @@ class RealCluster(PlaneCluster, Breakable):
         super().__init__(system, number, folder)
         self._system = system
         self._frozen: set[str] = set()
+        self._outages = Outages()
         self._restarts_before = len(self._plane.supervisor.restarts)
         self._life = threading.RLock()
         """Processes are also killed by what watches the bindings, on a thread of its own."""
@@ -220,11 +222,13 @@ class RealCluster(PlaneCluster, Breakable):
 
     def crash(self, component: str) -> None:
         with self._life:
+            self._outages.begin(component, self.now())
             super().crash(component)
 
     def start(self, component: str) -> None:
         with self._life:
             super().start(component)
+            self._outages.end(component, self.now())
 
     def process(self, component: str) -> str:
         if component == EXTENDER:
@@ -233,10 +237,11 @@ class RealCluster(PlaneCluster, Breakable):
 
     def judge(self) -> Report:
         levels = {"rack": RACK_LABEL}
-        faults = [*self.faults, *(each.at for each in self.restarts)]
+        faults = [*self.faults, *(each.at for each in self.restarts), *self._outages.moments(self.now())]
         return check(self.watched(), faults=faults, levels=levels, all_ask=self._system.all_ask)
 
     def freeze(self, component: str) -> None:
+        self._outages.begin(component, self.now())
         self._frozen.add(self.process(component))
         super().freeze(component)
 
@@ -244,6 +249,7 @@ class RealCluster(PlaneCluster, Breakable):
         for name in self._frozen:
             self._plane.component(name).resume()
         self._frozen.clear()
+        self._outages.end(component, self.now())
         self.faults.append(self.now())
 
     def take_over(self) -> None:
@@ -253,6 +259,7 @@ class RealCluster(PlaneCluster, Breakable):
         if before not in self._frozen:
             self.crash(EXTENDER)  # it would keep its Lease
         wait_until(lambda: self._system.leader() not in ("", before), "another extender leads", 30)
+        self._outages.end(EXTENDER, self.now())
         self.faults.append(self.now())
 
     def cut_bind_calls(self) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.drills.outages import Outages
 from tests.drills.outcome import Picture, partial
 from tests.scenarios.manifests import lws
 
@@ -39,3 +40,13 @@ def picture(*pods: Body) -> Picture:
 )
 def test_a_group_stands_whole_or_not_at_all(pods: tuple[Body, ...], stands_in_part: bool) -> None:
     assert bool(partial(picture(*pods))) == stands_in_part
+
+
+def test_what_is_down_or_frozen_is_a_fault_until_it_is_back() -> None:
+    outages = Outages()
+    outages.begin("extender", 100.0)
+    outages.begin("extender", 103.0)
+    assert outages.moments(112.0) == [100.0, 105.0, 110.0]
+    outages.end("extender", 106.0)
+    outages.end("extender", 107.0)
+    assert outages.moments(200.0) == [100.0, 105.0]
