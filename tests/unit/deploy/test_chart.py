@@ -123,6 +123,17 @@ def test_monitoring_is_that_of_the_component() -> None:
 
 
 @pytest.mark.plane
+def test_the_alerts_lead_to_where_the_documentation_is_read() -> None:
+    base = "https://git.example.com/lws-sched/blob/main"
+    values = {"monitoring": {"alerts": True, "docsUrl": f"{base}/"}}
+    (found,) = [each for each in rendered(values) if each["kind"] == "PrometheusRule"]
+
+    urls = [rule["annotations"]["runbook_url"] for group in found["spec"]["groups"] for rule in group["rules"]]
+    assert len(urls) > 5
+    assert all(url.startswith(f"{base}/docs/troubleshooting.md#lwssched") for url in urls)
+
+
+@pytest.mark.plane
 def test_another_namespace_reaches_everything() -> None:
     text = json.dumps(rendered(MONITORING | CERT_MANAGER, namespace="elsewhere"))
 
