@@ -128,6 +128,13 @@ class GroupNotices:
             )
             self._warn(lws, "GroupWaiting", note)
 
+    def not_permitted(self, groups: Iterable[str], said: str) -> None:
+        """The API server refuses us what placing these groups takes."""
+        for namespace, name in sorted({_set_of(group) for group in groups}):
+            lws = self.sets.get(namespace, name)
+            if lws is not None:
+                self._warn(lws, "NotPermitted", f"groups of {name} wait: {said}")
+
     def aborting(self, record: GroupPlacement) -> None:
         """Say so where a record that was just written gives up its slots."""
         lws = self.sets.get(record.metadata.namespace, record.spec.leader_worker_set)
@@ -137,6 +144,12 @@ class GroupNotices:
 
     def _warn(self, lws: LeaderWorkerSet, reason: str, note: str) -> None:
         self.runtime.recorder.event(LEADER_WORKER_SET, lws, type="Warning", reason=reason, action="Place", note=note)
+
+
+def _set_of(group: str) -> tuple[str, str]:
+    """The namespace and the name of a group's set."""
+    namespace, _, leader = group.partition("/")
+    return namespace, leader.rpartition("-")[0]
 
 
 def _sentence(refused: Refused) -> str:

@@ -10,7 +10,8 @@ Four kinds of key share one queue:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
@@ -21,7 +22,7 @@ from lws_sched.api.core import POD
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import split_key
 from lws_sched.api.quantity import InvalidQuantity
-from lws_sched.extender import life
+from lws_sched.extender import life, records
 from lws_sched.extender.effects import Effects
 from lws_sched.extender.evictions import Evictions
 from lws_sched.extender.life import View
@@ -31,7 +32,7 @@ from lws_sched.extender.placing import Placing, Seeker
 from lws_sched.extender.plan_meter import PlanMeter
 from lws_sched.intake import wanted
 from lws_sched.intake.wanted import WantedGroup
-from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict, NotFound
+from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, NotFound
 from lws_sched.kube.port import Queue, Runtime
 
 PLAN = "plan"
@@ -112,7 +113,18 @@ class Planner:
                 self._plan()
         except (Conflict, AlreadyExists):
             return AGAIN_SECONDS  # somebody else's write came first: look at what it left
+        except Forbidden as error:
+            self._tell_what_is_not_permitted([rest] if kind == "group" else [*self.pending], str(error))
+            raise
         return None
+
+    def _tell_what_is_not_permitted(self, groups: Sequence[str], reason: str) -> None:
+        """On the sets, and in the records that there are."""
+        self.group_notices.not_permitted(groups, f"{reason}; {records.GIVE_RIGHTS}")
+        for record in filter(None, map(self.observer.records.get, groups)):
+            if record.status.reason != reason:
+                with suppress(ApiError):
+                    self.observer.records.write(records.not_permitted(record, reason, self.observer.stamp()))
 
     # --- what is due -------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from lws_sched.kube.port import Cluster, Informer
 from lws_sched.placement import Eviction, Placed, PodShape, Refused
 
 NO_POD_CAME = "no pod of the group has come within 30 s of its reservation; it is planned again when one comes"
+GIVE_RIGHTS = "give lws-sched the rights of its roles again: `lws-sched check` says which are missing, and how"
 HELD_BACK = "its pods are held back by a scheduling gate of somebody else's; it is planned once only ours is left"
 
 
@@ -176,7 +177,14 @@ def committed(record: GroupPlacement, uids: Mapping[str, str], stamp: Stamp) -> 
 
 
 def bound(record: GroupPlacement, stamp: Stamp) -> GroupPlacement:
-    return _stamped(record, replace(record.status, state=api.BOUND, bound=record.spec.size), stamp)
+    status = replace(record.status, state=api.BOUND, bound=record.spec.size, reason="", fix="")
+    return _stamped(record, status, stamp)
+
+
+def not_permitted(record: GroupPlacement, reason: str, stamp: Stamp) -> GroupPlacement:
+    """What is due for the group is refused to us; it stays in its state."""
+    status = replace(record.status, reason=reason, fix=GIVE_RIGHTS)
+    return _stamped(record, status, stamp, keep_since=True)
 
 
 def adopted(group: WantedGroup, nodes: tuple[str, ...], uids: Mapping[str, str], stamp: Stamp) -> GroupPlacement:

@@ -10,7 +10,7 @@ from lws_sched.api import names
 from lws_sched.api.core import Pod
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import key_of
-from lws_sched.api.placement import HOLDING, WAITING, GroupPlacement
+from lws_sched.api.placement import HOLDING, RESERVED, GroupPlacement
 from lws_sched.core.group import has_ready_condition
 from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.standing import standing_node, tenant_of
@@ -22,6 +22,8 @@ PARTIAL = "Partial"
 BOUND = "Bound"
 NO_RECORD = "there is no GroupPlacement of it, which the extender makes within a second"
 SEE_EXTENDER = "see whether the extender runs: `lws-sched check`"
+NO_POD = "none of its pods exists, which the controller makes within seconds"
+SEE_SET = "see what stops it: `kubectl describe leaderworkerset {name}`, and `lws-sched check`"
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,8 @@ def _group(cluster: Cluster, lws: LeaderWorkerSet, index: int) -> Group:
     group = group_of(meta.namespace, meta.name, index, record=record, pods=pods, size=size)
     if record is None and group.state != BOUND and is_ours(lws) and not unsupported(lws):
         return replace(group, reason=NO_RECORD, fix=SEE_EXTENDER)
+    if group.state == RESERVED and not pods and not group.reason:
+        return replace(group, reason=NO_POD, fix=SEE_SET.format(name=meta.name))
     return group
 
 
@@ -130,7 +134,6 @@ def group_of(
         for number in range(max(len(slots), size) or _size(record, pods))
     )
     status = record.status if record is not None else None
-    is_waiting = status is not None and status.state == WAITING
     return Group(
         namespace=namespace,
         set_name=set_name,
@@ -141,7 +144,7 @@ def group_of(
         level=status.domain.key if status and status.domain and status.state in HOLDING else "",
         domain=status.domain.value if status and status.domain and status.state in HOLDING else "",
         reason=status.reason if status else "",
-        fix=status.fix if status and is_waiting else "",
+        fix=status.fix if status else "",
         proof=status.proof if status else "",
         since=status.since if status else "",
     )
