@@ -77,6 +77,13 @@ def test_under_leader_ready_the_leader_commits_alone_and_the_workers_as_a_second
     assert len(cluster.racks_of("ready")["ready-0"]) == 1
 
 
+def test_a_group_of_256_comes_up_whole(cluster: Cluster) -> None:
+    cluster.has_racks(1, hosts=256)
+    cluster.apply(lws("big", replicas=1, size=256).exclusive())
+    cluster.eventually(all_groups_complete("big"), within=120)
+    assert len(cluster.uids("big")) == len(set(cluster.nodes_of("big").values())) == 256
+
+
 def test_a_group_of_one_is_placed(cluster: Cluster) -> None:
     cluster.has_racks(1, hosts=4)
     cluster.apply(lws("single", replicas=4, size=1))

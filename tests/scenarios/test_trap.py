@@ -26,6 +26,7 @@ def test_twenty_four_groups_of_twelve_all_fit_where_every_second_rack_is_half_fu
     after = cluster.uids("llama")
     assert {name for name in before if after[name] != before[name]} == group
     each_group_has_a_rack_of_its_own(cluster)
+    assert cluster.judge().longest_unsettled < 2.0
 
 
 def each_group_has_a_rack_of_its_own(cluster: Cluster) -> None:

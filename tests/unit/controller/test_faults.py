@@ -53,6 +53,11 @@ STORIES: dict[str, tuple[Step, ...]] = {
         _edit(networkConfig=UNIQUE),
         _edit(networkConfig={"subdomainPolicy": "Shared"}),
     ),
+    "subdomains of their own but for the first group, which restarts": (
+        _create(),
+        _edit(networkConfig=UNIQUE, rolloutStrategy=_rolling(partition=1)),
+        lambda tale: tale.restart_container(f"{SET}-0"),
+    ),
     "leaders first, and hands that delete": (
         _create(startupPolicy="LeaderReady"),
         lambda tale: tale.delete_object(SERVICE, SET),

@@ -215,6 +215,78 @@ def test_tpu_hosts_and_ids(name: str, size: int, given: dict[str, Any], hosts: t
     assert env["TPU_PROCESS_PORT"] == "8476"
 
 
+def _subgroups(size: int) -> list[int]:
+    """Subgroup sizes that the API allows for a group; 0 for none."""
+    return [0, *(each for each in range(1, size + 1) if size % each == 0 or (size - 1) % each == 0)]
+
+
+TPU_MEMBERS = [
+    (size, subgroup, worker, takes_part)
+    for size in range(1, 10)
+    for subgroup in _subgroups(size)
+    for worker in range(size)
+    for takes_part in ((True, False) if worker else (True,))
+]
+
+
+@pytest.mark.parametrize("ports", [(None,), ("9000",), (None, "9000")], ids=["one", "its own port", "two, and a port"])
+@pytest.mark.parametrize("where", ["containers", "initContainers"])
+def test_tpu_variables_of_every_member_are_what_the_api_says(where: str, ports: tuple[str | None, ...]) -> None:
+    """Over all groups of up to nine, with all their subgroups, and with leaders that take part and that do not."""
+    own = [[{"name": "TPU_PROCESS_PORT", "value": port}] if port else [] for port in ports]
+    asking = [{"name": f"c{index}", "resources": TPU, "env": env} for index, env in enumerate(own)]
+    spec = {"containers": [{"name": "main"}], where: asking}
+    for size, subgroup, worker, takes_part in TPU_MEMBERS:
+        annotations = {names.SIZE: str(size)}
+        annotations |= {names.SUBGROUP_SIZE: str(subgroup)} if subgroup else {}
+        annotations |= {names.LEADER_REQUESTS_TPUS: "true"} if worker and takes_part else {}
+        name = f"test-sample-0-{worker}" if worker else "test-sample-0"
+        pod = mutated(_pod(name, annotations=annotations, spec=spec), "d")
+        found = [{key: value for key, value in _env(pod, where, i).items() if "TPU" in key} for i in range(len(ports))]
+        group = int(pod["metadata"]["labels"].get(names.SUBGROUP_INDEX, 0))
+        assert found == _as_the_api_says(size, subgroup, worker, group, takes_part, ports), (size, subgroup, name)
+
+
+def _as_the_api_says(
+    size: int, subgroup: int, worker: int, group: int, takes_part: bool, ports: tuple[str | None, ...]
+) -> list[dict[str, str]]:
+    """The rule, step by step: without subgroups each container of each host has a process; with them the first
+    container's alone, among the hosts of the member's subgroup."""
+    chosen = [port or str(8476 + index) for index, port in enumerate(ports)]
+    if not subgroup:
+        index = worker if takes_part else worker - 1
+        hosts = ([0] if takes_part else []) + list(range(1, size))
+        numbers = [index * len(ports) + each for each in range(len(ports))]
+        return [
+            _tpu_variables(hosts, chosen, number, port, own)
+            for number, port, own in zip(numbers, chosen, ports, strict=True)
+        ]
+    number = worker % subgroup
+    if worker and not takes_part:
+        number, group = (worker - 1) % subgroup, (worker - 1) // subgroup
+    start, end = subgroup * group + 1, subgroup * (group + 1)
+    leads = not worker or (takes_part and group == 0)
+    if leads:
+        end -= 1
+    elif takes_part:
+        start, end = start - 1, end - 1
+    hosts = ([0] if leads else []) + list(range(start, end + 1))
+    first = _tpu_variables(hosts, chosen[:1], number, chosen[0], ports[0])
+    return [first, *[{"TPU_PROCESS_PORT": port} if port else {} for port in ports[1:]]]
+
+
+def _tpu_variables(hosts: list[int], ports: list[str], number: int, port: str, own: str | None) -> dict[str, str]:
+    names_of_hosts = [f"test-sample-0{f'-{host}' if host else ''}.test-sample" for host in hosts]
+    return {
+        **({"TPU_PROCESS_PORT": own} if own else {}),
+        "TPU_WORKER_HOSTNAMES": ",".join(host for host in names_of_hosts for _ in ports),
+        "TPU_WORKER_ID": str(number),
+        "TPU_NAME": "test-sample-0",
+        "TPU_PROCESS_ADDRESSES": ",".join(f"{host}:{each}" for host in names_of_hosts for each in ports),
+        "TPU_PROCESS_PORT": port,
+    }
+
+
 def test_every_tpu_container_has_its_process() -> None:
     own = [{"name": "TPU_PROCESS_PORT", "value": "9000"}]
     containers = [

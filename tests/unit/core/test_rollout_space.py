@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from lws_sched.api.lws import LeaderWorkerSet
@@ -125,3 +125,32 @@ def test_a_rollout_takes_no_group_down_that_its_floor_needs(scene: Scene, seed: 
         scene = scene.replaced()
         assert scene.ready >= min(before, least), scene
         scene = scene.come_up(lambda _: rng.random() < 0.4)
+
+
+@settings(max_examples=400, deadline=None)
+@given(scene=scenes())
+def test_where_all_surge_is_done_the_partition_is_what_the_apis_formula_says(scene: Scene) -> None:
+    replicas, existing = scene.lws.spec.replicas, len(scene.states)
+    states = (*scene.states[:replicas], *[State(True, True)] * (existing - replicas))
+    scene = replace(scene, states=states, current=replace(scene.current, scaled_for=replicas))
+    planned = next_rollout(scene.lws, scene.current, states, is_new=False)
+    assume(existing >= replicas and not (existing == replicas and scene.current.partition == 0))
+    assume(planned.replicas >= existing)  # surge that is given back stands in for nobody
+    assert planned.partition == max(scene.floor, _formula(scene))
+
+
+def _formula(scene: Scene) -> int:
+    """The rule of the API's reference: as many groups below the finished tail as the budget has left, more where some
+    further down are not ready, and those that cost nothing."""
+    states, allowed, existing = scene.states, budget(scene.lws), len(scene.states)
+    step = allowed.unavailable + allowed.surge - (scene.lws.spec.replicas + allowed.surge - existing)
+    finished = 0
+    while finished < existing and states[existing - 1 - finished].done:
+        finished += 1
+    base = max(0, existing - finished - step)
+    lowest = base + sum(not state.ready for state in states[:base])
+    for index in range(min(lowest, existing - 1), base - 1, -1):
+        if states[index].ready and not states[index].updated:
+            break
+        lowest = index
+    return min(lowest, scene.current.partition)
