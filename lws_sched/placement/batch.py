@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import groupby
 
 from lws_sched.placement import joint
@@ -41,8 +42,12 @@ class BatchAnswer:
 class Trial:
     """A fleet with some of the groups in place."""
 
-    snapshot: Snapshot
+    board: Board
     placed: dict[str, Placed] = field(default_factory=dict)
+
+    @cached_property
+    def snapshot(self) -> Snapshot:
+        return self.board.snapshot()
 
     def members(self, requests: Iterable[GroupRequest]) -> int:
         return sum(request.size for request in requests if request.key in self.placed)
@@ -52,7 +57,7 @@ def plan_together(snapshot: Snapshot, requests: Sequence[GroupRequest], budget: 
     """Decide all requests at once. Keys must differ."""
     ordered = sorted(requests, key=_turn)
     alone = Possible(snapshot)
-    trial, bound, left = Trial(snapshot), 0, budget
+    trial, bound, left = Trial(Board(snapshot)), 0, budget
     done: list[GroupRequest] = []
     for _, same in groupby(ordered, key=lambda request: request.priority):
         level = [*same]
@@ -101,7 +106,7 @@ def admit(trial: Trial, requests: Iterable[GroupRequest]) -> Trial:
             refused.add(kind)
         else:
             placed[request.key] = found
-    return Trial(board.snapshot(), placed)
+    return Trial(board, placed)
 
 
 def _admit_level(
@@ -131,7 +136,7 @@ def _admit_level(
 
 def _rebuild(start: Snapshot, requests: Iterable[GroupRequest], placed: dict[str, Placed]) -> Trial:
     standing = [(request, placed[request.key].slots) for request in requests if request.key in placed]
-    return Trial(start.with_groups(standing), dict(placed))
+    return Trial(Board(start.with_groups(standing)), dict(placed))
 
 
 def _turn(request: GroupRequest) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ an exclusive domain, groups that stand already) is left to the search, on a snap
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -45,6 +46,8 @@ class Board:
         self._latest = snapshot
         """The newest snapshot taken; `_added` came after it."""
         self._added: list[tuple[GroupRequest, tuple[str, ...]]] = []
+        self._put_on: list[Ints] = []
+        """The nodes of the groups that were put here."""
         self._live = snapshot.copied()
         """Shares its amounts with nobody: they change with every group."""
         self.touched: list[int] = []
@@ -75,6 +78,7 @@ class Board:
             return None
         placed = placed_on(self.table, request, kind.keys, nodes)
         self._put(request, placed.slots, np.array(nodes, dtype=np.int64))
+        kind.room.take(nodes, self.touched)
         return placed
 
     def add(self, request: GroupRequest, slots: tuple[str, ...]) -> None:
@@ -133,7 +137,7 @@ class Board:
     def crowd(self, part: Partition) -> Ints:
         """By domain, how many members of groups stand there; led by an entry for nodes in none."""
         if part.keys not in self._crowds:
-            positions = self.snapshot().tenancy.positions
+            positions = np.concatenate([self._start.tenancy.positions, *self._put_on])
             self._crowds[part.keys] = np.bincount(part.codes[positions] - ABSENT, minlength=part.count + 1)
         return self._crowds[part.keys]
 
@@ -147,6 +151,7 @@ class Board:
             for row, amount in self._amounts(shape):
                 np.subtract.at(self._live.free[row], positions, amount)
         self._added.append((request, slots))
+        self._put_on.append(nodes)
         self.touched += nodes.tolist()
         for keys, crowd in self._crowds.items():
             np.add.at(crowd, self.table.partition(keys).codes[nodes] - ABSENT, 1)
@@ -210,6 +215,20 @@ class _LiveRoom:
         if is_shut.any():
             workers[is_shut] = 0
             loss[is_shut] = NEVER
+        self._set(nodes, workers, loss)
+
+    def take(self, slots: Sequence[int], touched: list[int]) -> None:
+        """Members of this room's shapes have just been put on these nodes. Where all are alike, each node takes just as
+        many fewer."""
+        if self.leader != self.worker or self.stamp != len(touched) - len(slots):
+            return
+        counts = Counter(slots)
+        nodes = np.array([*counts], dtype=np.int64)
+        workers = self.workers[nodes] - np.array([*counts.values()], dtype=np.int64)
+        self._set(nodes, workers, np.where(workers > 0, 1, NEVER))
+        self.stamp = len(touched)
+
+    def _set(self, nodes: Ints, workers: Ints, loss: Ints) -> None:
         gained = (workers - self.workers[nodes]).tolist()
         self.workers[nodes] = workers
         self.loss[nodes] = loss
@@ -247,6 +266,8 @@ class _Kind:
         self._levels = [table.partition((*self.keys.base, *name)) for name in (*names, ())]
         self._next = 0
         """Levels before this one take no group of the kind any more."""
+        self._packs: dict[tuple[bytes, bytes], tuple[int, ...]] = {}
+        """By room of a domain's nodes: who goes where, as indices. Domains often look alike."""
 
     def place(self) -> tuple[int, ...] | None:
         """A node per member, by worker index; None where there is no place."""
@@ -316,6 +337,13 @@ class _Kind:
         return lowest(domains, np.where(homes == ABSENT, NEVER, most[homes]))
 
     def _pack(self, part: Partition, nodes: Ints) -> tuple[int, ...]:
-        room = Room(self.room.workers, self.room.loss)
+        table, levels = self.board.table, self.board.table.levels_within(part)
         idle = idle_devices(self.room.live, self.room.leader, self.room.worker, nodes)
-        return pack(self.board.table, room, nodes, self.need, self.board.table.levels_within(part), idle)
+        if levels or idle.any():
+            return pack(table, Room(self.room.workers, self.room.loss), nodes, self.need, levels, idle)
+        room = Room(self.room.workers[nodes], self.room.loss[nodes])
+        name = (room.workers.tobytes(), room.loss.tobytes())
+        chosen = self._packs.get(name)
+        if chosen is None:
+            chosen = self._packs[name] = pack(table, room, np.arange(len(nodes)), self.need, (), idle)
+        return tuple(nodes[[*chosen]].tolist())

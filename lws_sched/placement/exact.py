@@ -86,7 +86,11 @@ class Flat:
         return found
 
     def within(self, mask: Bools) -> Flat:
-        return Flat(self.snapshot, self.request, self.room.within(mask))
+        return self.given(self.room.within(mask))
+
+    def given(self, room: Room) -> Flat:
+        """The same group, were this the room."""
+        return Flat(self.snapshot, self.request, room)
 
     def pack(self, nodes: Ints, levels: tuple[str, ...]) -> tuple[int, ...]:
         """A node position per member, by worker index, on nodes of one domain, which has room."""

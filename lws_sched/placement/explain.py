@@ -20,7 +20,7 @@ from lws_sched.placement import topology, wording
 from lws_sched.placement.eligibility import affine, eligible, repelling, selected
 from lws_sched.placement.exact import Space, fits, search, space_for
 from lws_sched.placement.request import LEADER_EXCLUDED, NO_SUBGROUP, GroupRequest, PodShape
-from lws_sched.placement.room import NEVER, Asked, Room, asked, avoided, barring, closed_to
+from lws_sched.placement.room import NEVER, Asked, asked, avoided, barring, closed_to
 from lws_sched.placement.snapshot import Snapshot, namespace_of
 from lws_sched.placement.subgroups import Layout, Nested, layout_of
 from lws_sched.placement.table import Ints, Partition
@@ -284,7 +284,7 @@ class _Case:
             now = self._space(self.snapshot)
         slack = now.slack(self._base)
         best = int(np.argmax(np.where(empty_slack >= 0, slack, -2 * NEVER)))
-        nodes = self._to_empty(best, now.room)
+        nodes = self._to_empty(best, now)
         wider_fix, wider, widened = self._wider()
         many = f"{len(nodes)} hosts" if len(nodes) > 1 else "1 host"
         fix = f"free {many} in {self._named(best)} ({wording.listed(nodes, 'node')})"
@@ -303,20 +303,27 @@ class _Case:
         closed = f"is closed to it by {wording.listed(groups, 'group')} and " if groups else ""
         return f"{closed}has room for {self._said(now, slack, domain)}"
 
-    def _to_empty(self, domain: int, now: Room) -> tuple[str, ...]:
+    def _to_empty(self, domain: int, space: Space) -> tuple[str, ...]:
         """Few nodes that, once empty, let the group into a domain: those of groups that bar it, then those that gain
         most room, as many as it takes."""
         snapshot, members = self.snapshot, self._base.members(domain)
         bars = np.unique(snapshot.tenancy.positions[barring(snapshot, self.request, self.keys, members)])
-        empty = self._space(snapshot.empty).room
+        now, empty = space.room, self._space(snapshot.empty).room
         members = members[~np.isin(members, bars)]
         fits_leader = (empty.loss[members] < NEVER).astype(np.int64) - (now.loss[members] < NEVER)
         gain = empty.workers[members] - now.workers[members]
         order = np.concatenate([bars, members[np.lexsort((members, -fits_leader, -gain))]])
+
+        def fits_without(nodes: Ints) -> bool:
+            if len(bars):
+                return fits(snapshot.emptied(nodes), self.request)
+            room = now.patched(snapshot.table, nodes, empty.workers[nodes], empty.loss[nodes])
+            return len(space.given(room).takers(self._base)) > 0
+
         low, high = max(len(bars), 1), len(order)
         while low < high:
             middle = (low + high) // 2
-            if fits(snapshot.emptied(order[:middle]), self.request):
+            if fits_without(order[:middle]):
                 high = middle
             else:
                 low = middle + 1

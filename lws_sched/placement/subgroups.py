@@ -82,7 +82,11 @@ class Nested:
         return Room(count, raised.loss).slack(partition, Need(True, self.layout.plain))
 
     def within(self, mask: Bools) -> Nested:
-        return Nested(self.snapshot, self.request, self.room.within(mask), self.keys, self.layout)
+        return self.given(self.room.within(mask))
+
+    def given(self, room: Room) -> Nested:
+        """The same group, were this the room."""
+        return Nested(self.snapshot, self.request, room, self.keys, self.layout)
 
     def pack(self, nodes: Ints, levels: tuple[str, ...]) -> tuple[int, ...]:
         """A node position per member, by worker index, on nodes of one domain, which has room."""
