@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from lws_sched.placement import GroupRequest, Snapshot, levels_on, resolve
+from lws_sched.placement import GroupRequest, Requirement, Snapshot, levels_on, resolve
+from lws_sched.placement.table import NODE_NAME
 
 
 def replacements(
@@ -26,8 +27,10 @@ def replacements(
     `whole` is the request of the whole group and `slots` what it has. The lost members go into the domains that the
     group must share; within these, into the narrowest that the others happen to share, if there is room, and else into
     wider ones. Where the others share none any more (their nodes were given other labels), `placed_in`, the label and
-    value that the group was placed by, holds.
+    value that the group was placed by, holds. Members of a box go back to their own hosts or nowhere.
     """
+    if whole.box:
+        return (_back_to(whole, tuple(slots[index] for index in sorted(lost))[:count]),)
     standing = [node for index, node in enumerate(slots) if index not in lost and node in snapshot.table.position]
     shared = _shared(snapshot, standing)
     asked = [resolve(name, snapshot.table.keys) for name in (whole.required, whole.exclusive) if name]
@@ -41,6 +44,14 @@ def _within(whole: GroupRequest, size: int, domain: Mapping[str, str]) -> GroupR
     selector = tuple(sorted({**dict(whole.worker.selector), **domain}.items()))
     worker = replace(whole.worker, selector=selector)
     return replace(whole, size=size, leader=worker, worker=worker, required="", preferred=(), stay=())
+
+
+def _back_to(whole: GroupRequest, nodes: tuple[str, ...]) -> GroupRequest:
+    """Some workers of a group that stands on a box of hosts: only on these nodes is the box whole again."""
+    only = (Requirement(key=NODE_NAME, operator="In", values=nodes, field=True),)
+    worker = replace(whole.worker, terms=tuple((*term, *only) for term in whole.worker.terms or ((),)))
+    size = len(nodes)
+    return replace(whole, size=size, leader=worker, worker=worker, required="", preferred=(), stay=nodes, box=())
 
 
 def _shared(snapshot: Snapshot, nodes: Sequence[str]) -> Mapping[str, str]:

@@ -32,6 +32,11 @@ ASKED = (
         "Each group goes where the fewest other groups of its set are, as far as there is room.",
     ),
     Key(
+        names.TORUS,
+        "`2x2x4`",
+        "Each group stands on a box of so many hosts, in any rotation, in one torus. Needs a `Topology` with axes.",
+    ),
+    Key(
         names.SUBGROUP_REQUIRED_TOPOLOGY,
         "`rack`",
         "All members of a subgroup share one domain of this level. Needs `subGroupPolicy`.",

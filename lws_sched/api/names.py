@@ -52,7 +52,9 @@ RESTARTS_PREFIX = "group-restarts." + _OURS
 TEMPLATES = _OURS + "templates"
 """On a ControllerRevision: the templates as they were written, where they say more than is versioned."""
 SPREAD_TOPOLOGY = _OURS + "spread-topology"
-TOPOLOGY_ANNOTATIONS = (REQUIRED_TOPOLOGY, PREFERRED_TOPOLOGY, SUBGROUP_REQUIRED_TOPOLOGY, SPREAD_TOPOLOGY)
+TORUS = _OURS + "torus"
+"""The sides of the box of hosts that a group is to stand on: `2x2x4`."""
+TOPOLOGY_ANNOTATIONS = (REQUIRED_TOPOLOGY, PREFERRED_TOPOLOGY, SUBGROUP_REQUIRED_TOPOLOGY, SPREAD_TOPOLOGY, TORUS)
 
 # --- others' ---------------------------------------------------------------------------------------------------------
 QUEUE = "kueue.x-k8s.io/queue-name"
@@ -70,6 +72,7 @@ ENV_LEADER_ADDRESS = "LWS_LEADER_ADDRESS"
 ENV_GROUP_SIZE = "LWS_GROUP_SIZE"
 ENV_WORKER_INDEX = "LWS_WORKER_INDEX"
 
+_SIDES = re.compile(r"[1-9][0-9]{0,4}(x[1-9][0-9]{0,4}){1,2}")
 _ORDINAL = re.compile(r"(.*)-([0-9]+)$")
 
 
@@ -87,6 +90,11 @@ def parent_and_ordinal(pod: str) -> tuple[str, int] | None:
     """Split a StatefulSet pod's name into its parent and ordinal; None where it has no ordinal."""
     match = _ORDINAL.fullmatch(pod)
     return (match[1], int(match[2])) if match else None
+
+
+def sides_of(box: str) -> tuple[int, ...]:
+    """The sides of a box written as `4x4` or `2x2x4`; empty for anything else."""
+    return tuple(int(side) for side in box.split("x")) if _SIDES.fullmatch(box) else ()
 
 
 def group_key(namespace: str, leader: str) -> str:

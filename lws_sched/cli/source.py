@@ -21,7 +21,7 @@ from lws_sched.api.core import NODE, POD, PRIORITY_CLASS
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import Kind, key_of
 from lws_sched.api.placement import GROUP_PLACEMENT
-from lws_sched.api.topology import TOPOLOGY
+from lws_sched.api.topology import TOPOLOGY, TopologyLevel
 from lws_sched.cli.output import Exit, fail, progress, say
 from lws_sched.intake import documents
 from lws_sched.intake.cluster import KINDS, Cluster, cluster_of, level_list
@@ -170,13 +170,13 @@ def read_texts(paths: Sequence[str]) -> list[str]:
 
 def _levels(text: str) -> tuple[Level, ...]:
     """Raises BadInput."""
-    pairs = []
+    levels = []
     for each in filter(None, map(str.strip, text.split(","))):
         name, _, label = each.rpartition("=")
-        pairs.append((label, name))
-    if len({label for label, _ in pairs}) < len(pairs):
+        levels.append(TopologyLevel(node_label=label, name=name))
+    if len({level.node_label for level in levels}) < len(levels):
         raise BadInput(f"--levels {text} names a label twice")
-    return level_list(pairs)
+    return level_list(levels)
 
 
 def _read_by(cluster: Cluster, levels: tuple[Level, ...]) -> Cluster:

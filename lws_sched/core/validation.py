@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from lws_sched.api import names
@@ -283,8 +284,23 @@ def _topologies(lws: LeaderWorkerSet) -> Iterator[FieldError]:
             )
     for path, asked in places:
         for annotation in names.TOPOLOGY_ANNOTATIONS:
-            if annotation in asked:
+            if annotation in asked and annotation != names.TORUS:
                 yield from _topology(f"{path}.annotations.{annotation}", annotation, asked[annotation])
+        if names.TORUS in asked:
+            yield from _torus(f"{path}.annotations.{names.TORUS}", asked[names.TORUS], lws)
+
+
+def _torus(path: str, value: str, lws: LeaderWorkerSet) -> Iterator[FieldError]:
+    size = lws.spec.leader_worker_template.size
+    if prod(names.sides_of(value.strip()) or (0,)) != size:
+        yield FieldError(
+            path,
+            value,
+            f"must be two or three sides in hosts that multiply to the group's size ({size}), such as 4x4 or 2x2x4",
+        )
+    for other in (names.SUBGROUP_REQUIRED_TOPOLOGY, names.SUBGROUP_EXCLUSIVE_TOPOLOGY):
+        if other in lws.metadata.annotations:
+            yield FieldError(path, value, f"cannot be combined with {other}: ask for one of the two")
 
 
 def _restart_budget(lws: LeaderWorkerSet) -> Iterator[FieldError]:

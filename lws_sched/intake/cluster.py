@@ -17,12 +17,12 @@ from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import Kind, Object, key_of
 from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
 from lws_sched.api.quantity import InvalidQuantity
-from lws_sched.api.topology import TOPOLOGY, Topology
+from lws_sched.api.topology import TOPOLOGY, Topology, TopologyLevel
 from lws_sched.intake.documents import BadInput, Document, bad_quantity, decode
 from lws_sched.intake.standing import Held, held_slots, node_state, standing_node, tenant_of
 from lws_sched.intake.taken import Taken
 from lws_sched.placement import LEVELS, Fleet, Level, Snapshot, pod_requests
-from lws_sched.placement.topology import level_of
+from lws_sched.placement.topology import Axis, level_of
 
 T = TypeVar("T", bound=Object)
 
@@ -110,17 +110,25 @@ class Cluster:
 
 def levels_of(topologies: Iterable[Topology]) -> tuple[Level, ...]:
     """The levels of all topologies, by their names' order, each label once. The host is always the narrowest."""
-    labels = {
-        level.node_label: level.name
+    levels = {
+        level.node_label: level
         for topology in sorted(topologies, key=lambda each: each.metadata.name)
         for level in topology.spec.levels
     }
-    return level_list(labels.items())
+    return level_list(levels.values())
 
 
-def level_list(labels: Iterable[tuple[str, str]]) -> tuple[Level, ...]:
-    """Levels of (label, name) pairs, widest first; a level without a name has its label's well-known one."""
-    found = [Level(name or level_of(label), (label,)) for label, name in labels if label != names.HOSTNAME]
+def level_list(levels: Iterable[TopologyLevel]) -> tuple[Level, ...]:
+    """Levels as planning knows them, widest first; a level without a name has its label's well-known one."""
+    found = [
+        Level(
+            each.name or level_of(each.node_label),
+            (each.node_label,),
+            tuple(Axis(axis.node_label, axis.length, axis.wraps) for axis in each.axes),
+        )
+        for each in levels
+        if each.node_label != names.HOSTNAME
+    ]
     return (*found, Level("host", (names.HOSTNAME,))) if found else ()
 
 

@@ -180,5 +180,6 @@ def _asked(lws: LeaderWorkerSet) -> str:
         *([f"a {ask.subgroup_exclusive} of its own per subgroup"] if ask.subgroup_exclusive else []),
         *([f"{', then '.join(ask.preferred)} if possible"] if ask.preferred else []),
         *([f"groups spread over {ask.spread}"] if ask.spread else []),
+        *([f"a box of {' x '.join(map(str, ask.box))} hosts per group"] if ask.box else []),
     ]
     return ", ".join(parts) or "room anywhere"

@@ -35,6 +35,8 @@ class Ask:
     subgroup_required: str = ""
     subgroup_exclusive: str = ""
     spread: str = ""
+    box: tuple[int, ...] = ()
+    """Sides, in hosts, of the box that a group is to stand on."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class WantedGroup:
             subgroup_required=self.ask.subgroup_required,
             subgroup_exclusive=self.ask.subgroup_exclusive,
             spread=self.ask.spread,
+            box=self.ask.box,
         )
 
 
@@ -130,6 +133,7 @@ def ask_of(lws: LeaderWorkerSet) -> Ask:
         subgroup_required=_annotation(lws, names.SUBGROUP_REQUIRED_TOPOLOGY),
         subgroup_exclusive=_annotation(lws, names.SUBGROUP_EXCLUSIVE_TOPOLOGY),
         spread=_annotation(lws, names.SPREAD_TOPOLOGY),
+        box=names.sides_of(_annotation(lws, names.TORUS)),
     )
 
 
@@ -196,6 +200,7 @@ def group_of_pods(set_name: str, index: int, leader: Pod, size: int) -> WantedGr
             required=annotations.get(names.REQUIRED_TOPOLOGY, "").strip(),
             exclusive=annotations.get(names.EXCLUSIVE_TOPOLOGY, "").strip(),
             preferred=tuple(level.strip() for level in preferred.split(",") if level.strip()),
+            box=names.sides_of(annotations.get(names.TORUS, "").strip()),
         ),
         leader_first=False,
         created=leader.metadata.creation_timestamp,

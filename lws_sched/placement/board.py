@@ -89,7 +89,7 @@ class Board:
 
     def _kind(self, request: GroupRequest) -> _Kind | None:
         """None for a request that is left to the search."""
-        if request.stay or request.avoid or request.spread or request.subgroup_size:
+        if request.stay or request.avoid or request.spread or request.subgroup_size or request.box:
             return None
         if (request.exclusive and request.preferred) or self._start.tenancy.stands(request.key):
             return None

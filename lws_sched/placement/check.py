@@ -8,20 +8,26 @@ broken promise. `plan` runs it on every placement before it is returned; tests a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import prod
 
 from lws_sched.placement.node import NodeFacts
 from lws_sched.placement.request import GroupRequest, Placed, PodShape, Requirement, Toleration
+from lws_sched.placement.topology import Level
 
 
-def violations(nodes: Iterable[NodeFacts], request: GroupRequest, placed: Placed) -> list[str]:
-    """Every broken promise as a sentence; empty where the placement is right."""
+def violations(
+    nodes: Iterable[NodeFacts], request: GroupRequest, placed: Placed, grids: Sequence[Level] = ()
+) -> list[str]:
+    """Every broken promise as a sentence; empty where the placement is right. `grids` are the levels with axes, for a
+    group that asks for a box."""
     by_name = {node.name: node for node in nodes}
     found = list(_of_slots(by_name, request, placed))
     if not found:
         found += _of_capacity(by_name, request, placed)
         found += _of_topology(by_name, request, placed)
         found += _of_subgroups(by_name, request, placed)
+        found += _of_box(by_name, request, placed, grids)
         found += _of_neighbours(by_name, request, placed)
     return found
 
@@ -112,6 +118,35 @@ def _of_subgroups(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed:
                 yield f"subgroup {subgroup} of {request.key} is spread over several domains of {key}"
             elif key == request.subgroup_exclusive and owners.setdefault(value, subgroup) != subgroup:
                 yield f"subgroups {owners[value]} and {subgroup} of {request.key} share {value}"
+
+
+def _of_box(
+    nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed, grids: Sequence[Level]
+) -> Iterator[str]:
+    """The members' hosts are all those of a box with the sides asked for, in one domain of a level with axes."""
+    labels = [nodes[name].labels for name in placed.slots]
+    if request.box and not any(_make_box(labels, request.box, label, grid) for grid in grids for label in grid.labels):
+        yield f"{request.key} asks for a box of {request.box} hosts, and the hosts {placed.slots} make none"
+
+
+def _make_box(labels: Sequence[Mapping[str, str]], box: tuple[int, ...], label: str, grid: Level) -> bool:
+    if len({each.get(label) for each in labels}) != 1 or label not in labels[0]:
+        return False
+    try:
+        cells = {tuple(int(each[axis.label]) for axis in grid.axes) for each in labels}
+    except (KeyError, ValueError):
+        return False
+    sides = []
+    for number, axis in enumerate(grid.axes):
+        along = {cell[number] for cell in cells}
+        if min(along) < 0 or max(along) >= axis.length:
+            return False
+        ends = sum((at + 1) % axis.length not in along if axis.wraps else at + 1 not in along for at in along)
+        if ends > 1:
+            return False
+        sides.append(len(along))
+    wanted = sorted(side for side in box if side > 1)
+    return len(cells) == len(labels) == prod(sides) and sorted(side for side in sides if side > 1) == wanted
 
 
 def _subgroup(request: GroupRequest, index: int) -> int | None:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lws_sched.placement import sticky, topology
+from lws_sched.placement.boxes import Boxed, is_box
 from lws_sched.placement.packing import pack
 from lws_sched.placement.request import GroupRequest, Placed
 from lws_sched.placement.room import NEVER, Asked, Room, asked, closed_to, idle_devices, room_for, whole_need, worker_of
@@ -39,7 +40,9 @@ def search(snapshot: Snapshot, request: GroupRequest, within: Bools | None = Non
     if within is not None:
         space = space.within(within)
     slots: tuple[int, ...] | None = None
-    if request.stay:
+    if isinstance(space, Boxed):
+        slots = space.settle()
+    elif request.stay:
         slots = sticky.settle(snapshot, request, keys, space.room)
     if slots is None:
         slots = _place(snapshot, request, keys, space)
@@ -98,12 +101,15 @@ class Flat:
         return pack(self.snapshot.table, self.room, nodes, whole_need(self.request), levels, idle)
 
 
-Space = Flat | Nested
+Space = Flat | Nested | Boxed
 
 
 def space_for(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Space | None:
-    """The room for the group as it asks for it; None where its members cannot be divided into subgroups."""
+    """The room for the group as it asks for it; None where its members cannot be divided into subgroups, or are not as
+    many as the hosts of its box."""
     room = room_for(snapshot, request, closed_to(snapshot, request, keys))
+    if request.box:
+        return Boxed(snapshot, request, room) if is_box(request, keys) else None
     if not keys.inner:
         return Flat(snapshot, request, room)
     layout = layout_of(request)
@@ -124,7 +130,7 @@ def _place(snapshot: Snapshot, request: GroupRequest, keys: Asked, space: Space)
             return space.pack(part.members(domain), table.levels_within(part))
     if keys.exclusive:
         space = space.within(base.codes == _best(snapshot, space, base, keys))
-    for level in table.levels:
+    for level in () if request.box else table.levels:
         part = table.partition((*keys.base, level))
         domain = _best(snapshot, space, part, keys)
         if domain is not None:

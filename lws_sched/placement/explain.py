@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from lws_sched.placement import topology, wording
+from lws_sched.placement.boxes import is_box
 from lws_sched.placement.eligibility import affine, eligible, repelling, selected
 from lws_sched.placement.exact import Space, fits, search, space_for
+from lws_sched.placement.misfit import misfit
 from lws_sched.placement.request import LEADER_EXCLUDED, NO_SUBGROUP, GroupRequest, PodShape
 from lws_sched.placement.room import NEVER, Asked, asked, avoided, barring, closed_to
 from lws_sched.placement.snapshot import Snapshot, namespace_of
@@ -52,7 +55,9 @@ def diagnose(snapshot: Snapshot, request: GroupRequest) -> Diagnosis:
     keys = asked(snapshot.table, request)
     if isinstance(keys, UnknownLevel):
         return Diagnosis(keys.sentence, keys.fix)
-    if keys.inner and layout_of(request) is None:
+    if request.box and not is_box(request, keys):
+        return _no_box(request, keys)
+    if not request.box and keys.inner and layout_of(request) is None:
         return _indivisible(request)
     found = (
         _unoffered(snapshot, request)
@@ -62,6 +67,18 @@ def diagnose(snapshot: Snapshot, request: GroupRequest) -> Diagnosis:
         or _set_aside(snapshot, request)
     )
     return found or _Case(snapshot, request, keys).diagnose()
+
+
+def _no_box(request: GroupRequest, keys: Asked) -> Diagnosis:
+    said = " x ".join(map(str, request.box))
+    if keys.inner:
+        return Diagnosis(
+            f"it asks for a box of {said} hosts and for domains of its subgroups", "ask for one of the two"
+        )
+    return Diagnosis(
+        f"its {request.size} members are not as many as the hosts of a box of {said}",
+        f"ask for a box whose sides multiply to {request.size}, or set the size to {prod(request.box)}",
+    )
 
 
 def _indivisible(request: GroupRequest) -> Diagnosis:
@@ -201,6 +218,9 @@ class _Case:
         closed = self._closed()
         if closed is not None:
             return closed
+        if self.request.box:
+            found = misfit(self.snapshot, self.request, self.keys)
+            return Diagnosis(found.reason, found.fix, emptied=found.emptied)
         could = self._space(self.snapshot.empty)
         slack = could.slack(self._base)
         if not (slack >= 0).any():

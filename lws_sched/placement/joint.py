@@ -256,8 +256,8 @@ def _part(problem: Problem, base: tuple[str, ...], chosen: Sequence[int]) -> _Pa
 
 
 def _is_movable(request: GroupRequest) -> bool:
-    """Groups that return and groups with subgroups are left where they are."""
-    return not request.stay and not (request.subgroup_required or request.subgroup_exclusive)
+    """Groups that return and groups with subgroups or in boxes are left where they are."""
+    return not (request.stay or request.box or request.subgroup_required or request.subgroup_exclusive)
 
 
 def _base(snapshot: Snapshot, request: GroupRequest) -> tuple[str, ...]:

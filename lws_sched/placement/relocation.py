@@ -105,7 +105,7 @@ def moved(snapshot: Snapshot, piece: Piece, slots: tuple[str, ...]) -> Snapshot:
 
 
 def _hangs_together(request: GroupRequest) -> bool:
-    return bool(request.size == 1 or request.required or request.exclusive or request.subgroup_size)
+    return bool(request.size == 1 or request.required or request.exclusive or request.subgroup_size or request.box)
 
 
 def alike(request: GroupRequest) -> GroupRequest:

@@ -107,7 +107,7 @@ class _Group:
         """The lost members as a group of their own."""
         leader = self.request.leader if 0 in self.lost else self.request.worker
         return replace(
-            self.request, size=len(self.lost), leader=leader, preferred=(), spread="", stay=(), subgroup_size=0
+            self.request, size=len(self.lost), leader=leader, preferred=(), spread="", stay=(), subgroup_size=0, box=()
         )
 
     def settle(self, snapshot: Snapshot) -> Placed | None:
@@ -116,7 +116,7 @@ class _Group:
         found = search(self._lifted(snapshot), replace(self.request, stay=stay), self.within)
         if found is not None and all(found.slots[index] == stay[index] for index in self._left):
             return found
-        if self.request.subgroup_size:
+        if self.request.subgroup_size or self.request.box:
             return None
         part = search(snapshot, self.lost_part, self.within)
         if part is None:
@@ -129,7 +129,7 @@ class _Group:
         """Raises AssertionError where the new slots break a promise."""
         new = tuple(placed.slots[index] for index in self.lost)
         assert all(self.within[snapshot.table.position[node]] for node in new)
-        if self.request.subgroup_size:
+        if self.request.subgroup_size or self.request.box:
             verify(self._lifted(snapshot), self.request, placed)
         else:
             verify(snapshot, self.lost_part, replace(placed, slots=new))

@@ -93,6 +93,10 @@ class GroupRequest:
     """Node label (or level name): the groups of one LeaderWorkerSet go to different domains of it, as evenly as can
     be. A wish: it decides between places and never refuses one. It goes before `preferred`."""
 
+    box: tuple[int, ...] = ()
+    """Hosts along two or three axes, in any order of axes: the members stand on a box of them, one to a host, in one
+    domain of a level with axes. Empty where no box is asked for."""
+
     def subgroup_of(self, index: int) -> int:
         """The subgroup of a member by worker index; NO_SUBGROUP for a member of none."""
         return subgroup_of(index, self.size, self.subgroup_size, self.subgroup_policy)

@@ -204,7 +204,7 @@ class _Target:
         within = np.zeros(len(snapshot.table), dtype=np.bool_)
         within[[*self.nodes[target]]] = True
         found = search(snapshot, replace(piece.request, stay=names), within)
-        if found is None or (found.slots != names and not piece.request.subgroup_size):
+        if found is None or (found.slots != names and not (piece.request.subgroup_size or piece.request.box)):
             return None
         return found.slots
 

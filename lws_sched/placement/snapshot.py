@@ -283,7 +283,7 @@ def kind_of(snapshot: Snapshot, request: GroupRequest) -> Hashable:
     shapes = (request.size, request.leader, request.worker, request.avoid)
     topology = (request.required, request.exclusive, request.preferred)
     subgroups = (request.subgroup_size, request.subgroup_policy, request.subgroup_required, request.subgroup_exclusive)
-    return namespace_of(request), shapes, topology, subgroups
+    return namespace_of(request), shapes, topology, subgroups, request.box
 
 
 def _row(matrix: Ints, number: int) -> Ints:

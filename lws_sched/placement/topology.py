@@ -8,7 +8,7 @@ is answered with one sentence that lists what there is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -18,11 +18,23 @@ _OURS = "topology.lws-sched.io/"
 
 
 @dataclass(frozen=True)
+class Axis:
+    """One coordinate of hosts: the node label that holds it, how many there are, counted from 0, and whether the last
+    is next to the first."""
+
+    label: str
+    length: int
+    wraps: bool = False
+
+
+@dataclass(frozen=True)
 class Level:
     """A kind of domain: its name, and the node labels that tell of it, the first that some node carries counting."""
 
     name: str
     labels: tuple[str, ...]
+    axes: tuple[Axis, ...] = ()
+    """Where the hosts of a domain stand in a grid or a torus: its two or three axes."""
 
 
 LEVELS = (
@@ -107,6 +119,19 @@ def levels_on(keys: Collection[str]) -> tuple[str, ...]:
     """The labels of levels that nodes carry, widest level first."""
     ranks = _ranks(_levels(keys))
     return tuple(sorted((key for key in keys if key in ranks), key=lambda key: (ranks[key], key)))
+
+
+def with_axes(keys: Collection[str]) -> tuple[Level, ...]:
+    """The levels whose domains are grids or tori, widest first."""
+    return tuple(level for level in _levels(keys) if level.axes)
+
+
+def coordinates(labels: Mapping[str, str], axes: Iterable[Axis]) -> tuple[int, ...] | None:
+    """Where a node stands, by its labels; None for one that is not on the axes."""
+    texts = [(labels.get(axis.label, ""), axis.length) for axis in axes]
+    if not all(text.isascii() and text.isdigit() and int(text) < length for text, length in texts):
+        return None
+    return tuple(int(text) for text, _ in texts)
 
 
 def rank(key: str, keys: Collection[str] = ()) -> int:

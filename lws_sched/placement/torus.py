@@ -213,7 +213,7 @@ def _packed(
             kind.request.priority,
             len(groups),
             kind.request.size,
-            tuple(tuple(_number(torus, cell) for cell in grid.cells(spot)) for spot in choices),
+            tuple(tuple(_number(torus, cell) for cell in grid.at(spot)) for spot in choices),
         )
         for (kind, groups), grid, choices in zip(alike.items(), grids, spots, strict=True)
     ]

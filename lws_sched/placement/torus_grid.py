@@ -6,7 +6,7 @@ cumulative sum per axis (`windows`): every anchor is looked at, so the answers a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations, product
 from math import prod
@@ -61,51 +61,49 @@ class Spot:
     anchor: tuple[int, ...]
 
 
-class Grid:
-    """Which hosts of the torus take a leader and which a worker, as arrays of the torus's shape."""
+class Cells:
+    """The hosts of one torus as arrays of its shape: which take a leader and which a worker of a group that wants a
+    box.
 
-    def __init__(self, snapshot: Snapshot, torus: Torus, wanted: BoxRequest) -> None:
-        request, table = wanted.request, snapshot.table
-        _check(torus, wanted)
-        self._torus = torus
-        self._request = request
-        self.rotations = _rotations(torus, wanted.box)
-        self.nodes: Ints = np.full(torus.shape, ABSENT, dtype=np.int64)
-        for node, place in torus.coordinates.items():
-            self.nodes[place] = table.position.get(node, ABSENT)
-        keys = asked(table, request)
-        nobody = np.zeros(torus.shape, dtype=np.bool_)
-        self.leader, self.worker, self._domains = nobody, nobody, np.full(torus.shape, ABSENT, dtype=np.int64)
-        if isinstance(keys, Asked) and len(table):
-            room = room_for(snapshot, request, closed_to(snapshot, request, keys))
-            there = self.nodes != ABSENT
-            self._domains = np.where(there, table.partition(keys.base).codes[self.nodes], ABSENT)
-            self.leader = there & (self._domains != ABSENT) & (room.loss[self.nodes] < NEVER)
-            self.worker = there & (self._domains != ABSENT) & (room.workers[self.nodes] > 0)
+    `domains` numbers the domains that all members must share, ABSENT for hosts in none.
+    """
+
+    def __init__(
+        self, nodes: Ints, wraps: tuple[bool, ...], box: tuple[int, ...], leader: Bools, worker: Bools, domains: Ints
+    ) -> None:
+        self.nodes, self.leader, self.worker = nodes, leader, worker
+        self._wraps, self._domains = wraps, domains
+        self.rotations = rotations(nodes.shape, box)
 
     def fitting(self, box: Box) -> Bools:
         """Per anchor, whether the box fits: every host takes a worker, but one that takes the leader."""
         found: Bools | None = None
-        for domain in np.unique(self._domains[self._domains != ABSENT]).tolist():
-            inside = self._domains == domain
-            lacks = ~(self.worker & inside)
-            lacking = self._sums(lacks, box)
-            leaders = self._sums(self.leader & inside, box)
-            led = self._sums(lacks & self.leader & inside, box)
-            fits = ((lacking == 0) & (leaders > 0)) | ((lacking == 1) & (led == 1))
+        for domain in self._numbers():
+            fits = self._fitting(box, domain)
             found = fits if found is None else found | fits
         return np.zeros_like(self._sums(self.worker, box), dtype=np.bool_) if found is None else found
+
+    def takers(self) -> list[int]:
+        """The domains in which a box fits."""
+        numbers = self._numbers()
+        return [each for each in numbers if any(self._fitting(box, each).any() for box in self.rotations)]
 
     def best(self) -> Spot | None:
         """The spot with the most contact; the first of them."""
         blocked = (~(self.leader | self.worker)).astype(np.int64)
-        best: tuple[int, Spot] | None = None
+        return self._first(lambda box: contact(blocked, box, self._wraps))
+
+    def around(self, kept: Bools, count: int) -> Spot | None:
+        """The first spot that contains all `count` hosts that are kept."""
+        return self._first(lambda box: np.where(self._sums(kept, box) == count, 0, -1))
+
+    def cheapest(self, cost: Ints) -> Iterator[tuple[int, Spot]]:
+        """Per rotation that fits somewhere, the first spot of the least cost, and that cost."""
         for box in self.rotations:
-            touching = np.where(self.fitting(box), contact(blocked, box, self._torus.wraps), -1)
-            top = int(touching.max(initial=-1))
-            if top >= 0 and (best is None or top > best[0]):
-                best = (top, Spot(box, position_of(int(np.argmax(touching)), touching.shape)))
-        return None if best is None else best[1]
+            fits = self.fitting(box)
+            if fits.any():
+                sums = np.where(fits, window_sums(cost, box, self._wraps), NEVER)
+                yield int(sums.min()), Spot(box, position_of(int(np.argmin(sums)), sums.shape))
 
     def spots(self) -> Iterator[Spot]:
         """All spots where the box fits."""
@@ -113,26 +111,83 @@ class Grid:
             for anchor in np.argwhere(self.fitting(box)).tolist():
                 yield Spot(box, tuple(anchor))
 
-    def cells(self, spot: Spot) -> list[tuple[int, ...]]:
+    def at(self, spot: Spot) -> list[tuple[int, ...]]:
         """The coordinates of the box's hosts, in order."""
-        sides = zip(spot.anchor, spot.box, self._torus.shape, strict=True)
-        axes = [[(anchor + step) % size for step in range(length)] for anchor, length, size in sides]
-        return [tuple(each) for each in product(*axes)]
+        return [self._shifted(spot, step) for step in product(*(range(length) for length in spot.box))]
+
+    def ranks(self, spot: Spot) -> list[tuple[int, ...]]:
+        """The coordinates of the box's hosts by rank: a walk along its longest side and back, so that each host is next
+        to the one before. The leader, which comes first, takes a corner where one takes it; elsewhere the walk begins
+        with its second host."""
+        walks = [[self._shifted(spot, step) for step in walk] for walk in _walks(spot.box)]
+        if not all(self.worker[each] for each in walks[0]):
+            [leader] = [each for each in walks[0] if not self.worker[each]]
+        elif any(self.leader[walk[0]] for walk in walks):
+            return next(walk for walk in walks if self.leader[walk[0]])
+        else:
+            leader = next(each for each in walks[0] if self.leader[each])
+        walk = next((walk for walk in walks if walk[0] == leader), walks[0])
+        return [leader, *(each for each in walk if each != leader)]
+
+    def _first(self, measure: Callable[[Box], Ints]) -> Spot | None:
+        """The first of the spots of the highest measure, which is below zero where a spot does not count."""
+        best: tuple[int, Spot] | None = None
+        for box in self.rotations:
+            measured = np.where(self.fitting(box), measure(box), -1)
+            top = int(measured.max(initial=-1))
+            if top >= 0 and (best is None or top > best[0]):
+                best = (top, Spot(box, position_of(int(np.argmax(measured)), measured.shape)))
+        return None if best is None else best[1]
+
+    def _fitting(self, box: Box, domain: int) -> Bools:
+        inside = self._domains == domain
+        lacks = ~(self.worker & inside)
+        lacking = self._sums(lacks, box)
+        leaders = self._sums(self.leader & inside, box)
+        led = self._sums(lacks & self.leader & inside, box)
+        fits: Bools = ((lacking == 0) & (leaders > 0)) | ((lacking == 1) & (led == 1))
+        return fits
+
+    def _numbers(self) -> list[int]:
+        found: list[int] = np.unique(self._domains[self._domains != ABSENT]).tolist()
+        return found
+
+    def _shifted(self, spot: Spot, step: tuple[int, ...]) -> tuple[int, ...]:
+        moved = zip(spot.anchor, step, self.nodes.shape, strict=True)
+        return tuple((anchor + by) % size for anchor, by, size in moved)
+
+    def _sums(self, cells: Bools, box: Box) -> Ints:
+        return window_sums(cells.astype(np.int64), box, self._wraps)
+
+
+class Grid(Cells):
+    """The hosts of a torus that is given by coordinates, for one group."""
+
+    def __init__(self, snapshot: Snapshot, torus: Torus, wanted: BoxRequest) -> None:
+        request, table = wanted.request, snapshot.table
+        _check(torus, wanted)
+        self._torus = torus
+        self._request = request
+        nodes: Ints = np.full(torus.shape, ABSENT, dtype=np.int64)
+        for node, place in torus.coordinates.items():
+            nodes[place] = table.position.get(node, ABSENT)
+        keys = asked(table, request)
+        leader = worker = np.zeros(torus.shape, dtype=np.bool_)
+        domains = np.full(torus.shape, ABSENT, dtype=np.int64)
+        if isinstance(keys, Asked) and len(table):
+            room = room_for(snapshot, request, closed_to(snapshot, request, keys))
+            domains = np.where(nodes != ABSENT, table.partition(keys.base).codes[nodes], ABSENT)
+            leader = (domains != ABSENT) & (room.loss[nodes] < NEVER)
+            worker = (domains != ABSENT) & (room.workers[nodes] > 0)
+        super().__init__(nodes, torus.wraps, wanted.box, leader, worker, domains)
 
     def placed(self, snapshot: Snapshot, spot: Spot) -> Placed:
         """The placement at a spot that fits, checked."""
-        cells = self.cells(spot)
-        able = [each for each in cells if self.leader[each]]
-        leader = next((each for each in able if not self.worker[each]), able[0])
-        order = [leader, *(each for each in cells if each != leader)]
-        slots = tuple(snapshot.table.names[int(self.nodes[each])] for each in order)
+        slots = tuple(snapshot.table.names[int(self.nodes[each])] for each in self.ranks(spot))
         size = self._request.size
         found = Placed(self._request.key, slots, "", self._torus.name, "exact", value=size, bound=size)
         verify(snapshot, self._request, found)
         return found
-
-    def _sums(self, cells: Bools, box: Box) -> Ints:
-        return window_sums(cells.astype(np.int64), box, self._torus.wraps)
 
 
 def _check(torus: Torus, wanted: BoxRequest) -> None:
@@ -145,10 +200,32 @@ def _check(torus: Torus, wanted: BoxRequest) -> None:
         raise ValueError(f"{request.key} asks for a box and for domains of its subgroups: ask for one of them")
 
 
-def _rotations(torus: Torus, box: tuple[int, ...]) -> tuple[Box, ...]:
-    padded = (*box, *(1,) * (len(torus.shape) - len(box)))
-    fitting = {each for each in permutations(padded) if all(a <= b for a, b in zip(each, torus.shape, strict=True))}
+def rotations(shape: tuple[int, ...], box: tuple[int, ...]) -> tuple[Box, ...]:
+    """The box along the torus's axes in every way in which it is no longer than they are."""
+    if len(box) > len(shape):
+        box = tuple(side for side in box if side > 1) or (1,)
+    if len(box) > len(shape):
+        return ()
+    padded = (*box, *(1,) * (len(shape) - len(box)))
+    fitting = {each for each in permutations(padded) if all(a <= b for a, b in zip(each, shape, strict=True))}
     return tuple(sorted(fitting))
+
+
+def _walks(box: Box) -> list[list[tuple[int, ...]]]:
+    """Ways through all hosts of the box from each of its corners, every step to a neighbour, longer sides first."""
+    axes = sorted(range(len(box)), key=lambda axis: (box[axis], axis))
+    found = []
+    for ends in product(*((0, 1) if length > 1 else (0,) for length in box)):
+        walk: list[dict[int, int]] = [{}]
+        for axis in reversed(axes):
+            steps = range(box[axis]) if not ends[axis] else range(box[axis] - 1, -1, -1)
+            walk = [
+                {**each, axis: step}
+                for number, step in enumerate(steps)
+                for each in (reversed(walk) if number % 2 else walk)
+            ]
+        found.append([tuple(each[axis] for axis in range(len(box))) for each in walk])
+    return found
 
 
 def position_of(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:

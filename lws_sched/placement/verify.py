@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from lws_sched.placement import topology
 from lws_sched.placement.check import violations
 from lws_sched.placement.node import NodeFacts, Tenant, taken
 from lws_sched.placement.request import GroupRequest, Placed, PodShape
@@ -49,7 +50,8 @@ class Referee:
         """Raises AssertionError where a place breaks a promise."""
         names = {*placed.slots, *self._neighbours(request, placed)}
         nodes = [self._facts[name] for name in sorted(names) if name in self._facts]
-        found = violations(nodes, self._by_label(request), placed)
+        grids = topology.with_axes(self._snapshot.table.keys) if request.box else ()
+        found = violations(nodes, self._by_label(request), placed, grids)
         if found:
             raise AssertionError("; ".join(found))
 

@@ -39,6 +39,10 @@ class LeaderWorkerSet:
         """Each group in one domain, which it has for itself."""
         return self._annotated(EXCLUSIVE, label)
 
+    def on_box(self, sides: str) -> Self:
+        """Each group on a box of hosts in a torus."""
+        return self._annotated("lws-sched.io/torus", sides)
+
     def required(self, level: str = "rack") -> Self:
         """Each group in one domain."""
         return self._annotated(REQUIRED, level)
