@@ -12,11 +12,11 @@ nothing to do with their groups, so the pods of waiting groups come up in random
 (BestEffortFIFO) are FIFO with backfill; ours plans the oldest waiting groups together, or moves running groups out of
 the way of the one that has waited longest (a moved group goes on where it was; how many were moved is reported).
 
-Noise: which of equally good places comes first is an accident of names, and a queue carries each such accident on. So
-ours and best-fit are run several times over the same jobs, on the same hosts under other names: nothing else differs
-between the runs, and both policies see the same names. The noise of a segment's figure is the standard deviation of
-best-fit's values over these runs; ours counts as worse in a segment where its mean is worse than best-fit's by more
-than that.
+Noise: which of equally good places comes first is an accident of names, who comes first among arrivals within the same
+minute another, and a queue carries each such accident on. So ours and best-fit are run several times over the same
+jobs on the same hosts, whose names differ from run to run, with arrivals moved by up to half a minute: nothing else
+differs, and both policies see the same. The noise of a segment's figure is the standard deviation of best-fit's values
+over these runs; ours counts as worse in a segment where its mean is worse than best-fit's by more than that.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import mean, stdev
@@ -44,6 +44,8 @@ OWN = (baselines.SHUFFLED, OursTogether.name, OursMoving.name)
 ENOUGH = 20
 """Large groups that a segment needs to be judged by their waits."""
 WORKERS = 2
+MOVED = 30.0
+"""Seconds by which arrivals differ from run to run, at most."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,10 @@ class Scenario:
 
 
 FULL = (
-    Scenario("philly, rule B, all racks", "B", load=1.5, namings=4, traced=True),
-    Scenario("philly, rule A, one block", "A", load=2.6, namings=3, traced=True, background=20),
-    Scenario("generated, whole hosts", "B", load=0.95, namings=4, traced=False),
-    Scenario("generated, one GPU a pod", "A", load=0.95, namings=4, traced=False),
+    Scenario("philly, rule B, all racks", "B", load=1.5, namings=10, traced=True),
+    Scenario("philly, rule A, one block", "A", load=2.6, namings=4, traced=True, background=20),
+    Scenario("generated, whole hosts", "B", load=0.95, namings=8, traced=False),
+    Scenario("generated, one GPU a pod", "A", load=0.95, namings=8, traced=False),
 )
 QUICK = (
     Scenario("philly, rule B, all racks, two weeks", "B", load=1.5, namings=1, traced=True, weeks=(2, 3)),
@@ -168,7 +170,7 @@ def run(options: command.Options) -> Report:
 
 @dataclass(frozen=True)
 class Task:
-    """One run of one policy, made anew where it runs. Racks and hosts keep their names in naming 0."""
+    """One run of one policy, made anew where it runs. Racks, hosts and arrivals are as they are in naming 0."""
 
     scenario: Scenario
     policy: str
@@ -187,6 +189,13 @@ class Task:
 
     @cached_property
     def jobs(self) -> list[Job]:
+        if not self.naming:
+            return self._jobs()
+        random = np.random.default_rng([self.seed, self.naming])
+        moved = [replace(job, arrival=max(0.0, job.arrival + random.uniform(-MOVED, MOVED))) for job in self._jobs()]
+        return sorted(moved, key=lambda job: (job.arrival, job.request.key))
+
+    def _jobs(self) -> list[Job]:
         scenario, rule = self.scenario, RULES[self.scenario.rule]
         if not scenario.traced:
             count = QUICK_JOBS if self.quick else GENERATED_JOBS

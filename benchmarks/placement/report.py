@@ -58,9 +58,9 @@ def _quality(report: quality.Report) -> Iterator[str]:
         f"ours, at any time: {report.hosts_held_by_incomplete_groups}."
     )
     yield ""
-    yield "Ours and best-fit run several times over the same jobs on the same hosts, whose names alone differ: which of"
-    yield "equally good places comes first. The noise is the standard deviation of best-fit's figure over these runs;"
-    yield "means are compared."
+    yield "Ours and best-fit run several times over the same jobs on the same hosts; names of hosts differ from run to"
+    yield "run (which of equally good places comes first), and arrivals by up to half a minute (who comes first). The"
+    yield "noise is the standard deviation of best-fit's figure over these runs; means are compared."
     yield ""
     yield from _worse(report.worse_than_best_fit)
     for number, played in enumerate(report.scenarios):

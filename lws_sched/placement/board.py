@@ -2,8 +2,8 @@
 
 Groups of a kind share a room, a list of levels and what is known of both, all brought up to date in place: after a
 placement only the nodes that it touched are counted again, and since room only shrinks, a level that once took no
-group of a kind is never tried again. What is rare (subgroups, spreading, returning, nodes to avoid, preferred levels of
-an exclusive domain, groups that stand already) is left to the search, on a snapshot of the board.
+group of a kind is never tried again. What is rare (subgroups, boxes, spreading, returning, nodes to avoid, preferred
+levels of an exclusive domain, groups that stand already) is left to the search, on a snapshot of the board.
 """
 
 from __future__ import annotations
@@ -317,24 +317,23 @@ class _Kind:
         return nodes[codes == min(fitting)[2]] if fitting else None
 
     def _best(self, part: Partition, most: Ints) -> int | None:
-        """As `exact` chooses: in the tightest domain to share, the tightest, in the tightest wider ones, with the
-        fewest members, the first."""
+        """As `exact` chooses: in the tightest domain to share, the tightest; where none is shared, in the tightest
+        wider ones; with the fewest members, the first."""
+        table, base = self.board.table, self.keys.base
         fitting = (most >= self.need.workers).nonzero()[0]
-        if len(fitting) > 1 and self.keys.base and part.keys != self.keys.base:
-            fitting = self._in_tightest(self.keys.base, part, fitting)
+        if len(fitting) > 1 and base and part.keys != base:
+            fitting = self._in_tightest(table.partition(base), part, fitting)
         fitting = lowest(fitting, most[fitting])
-        for level in () if self.keys.exclusive else self.board.table.levels_around(part):
-            if len(fitting) > 1:
-                fitting = self._in_tightest((level,), part, fitting)
+        for level in () if base or len(fitting) <= 1 else table.levels_around(part):
+            fitting = self._in_tightest(table.partition((level,)), part, fitting)
         if len(fitting) > 1:
             fitting = lowest(fitting, self.board.crowd(part)[1:][fitting])
         return int(fitting[0]) if len(fitting) else None
 
-    def _in_tightest(self, outer: tuple[str, ...], part: Partition, domains: Ints) -> Ints:
-        """Those of the part's domains that lie in the tightest domain of the keys `outer`."""
-        homes = self.board.table.homes(outer, part)[domains]
-        most = self.room.most_by(self.board.table.partition(outer))
-        return lowest(domains, np.where(homes == ABSENT, NEVER, most[homes]))
+    def _in_tightest(self, outer: Partition, part: Partition, domains: Ints) -> Ints:
+        """Those of the part's domains that lie in the tightest domain of the outer partition."""
+        homes = part.homes(outer, domains)
+        return lowest(domains, np.where(homes == ABSENT, NEVER, self.room.most_by(outer)[homes]))
 
     def _pack(self, part: Partition, nodes: Ints) -> tuple[int, ...]:
         table, levels = self.board.table, self.board.table.levels_within(part)

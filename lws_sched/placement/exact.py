@@ -2,12 +2,14 @@
 
 The narrowest domain that takes the whole group wins: preferred levels first, then every known level from a single host
 up to what is required. Among the domains of a level the one wins that lies in the tightest of the domains that all
-members must share (best fit: least slack), then the tightest itself, then the one in the tightest wider domain, level
-by level: small groups gather where larger ones do not fit. Then come the fewest members of other groups, and the first
-by value. Subgroups stand to their inner domains as workers do to nodes (`subgroups`). A group that is to be spread goes
-first to those domains of the spread level that take it whole and hold the fewest groups of its LeaderWorkerSet; where
-none takes it whole, spreading is forgotten. An exclusive domain is chosen before the levels within it: all that is left
-of it is lost to others of the namespace. A group that stood somewhere goes back there as far as it can (`sticky`).
+members must share (best fit: least slack), then the tightest itself. A group that may stand anywhere then goes where
+wider domains are tightest, level by level, to gather where nothing large fits; for one that is kept to a domain the
+queue simulation shows that it costs small groups more than it gives to large ones. Then come the fewest members of
+other groups, and the first by value. Subgroups stand to their inner domains as workers do to nodes (`subgroups`); a
+group that asks for a box of hosts is looked for in tori (`boxes`). A group that is to be spread goes first to those
+domains of the spread level that take it whole and hold the fewest groups of its LeaderWorkerSet; where none takes it
+whole, spreading is forgotten. An exclusive domain is chosen before the levels within it: all that is left of it is lost
+to others of the namespace. A group that stood somewhere goes back there as far as it can (`sticky`).
 
 Exact: a group is refused only where no choice of nodes satisfies all that it asks for.
 """
@@ -162,22 +164,27 @@ def groups_by_domain(snapshot: Snapshot, request: GroupRequest, key: str) -> Int
 
 
 def _best(snapshot: Snapshot, space: Space, part: Partition, keys: Asked) -> int | None:
-    """The domain that fits in the tightest of the domains that all members must share, then the tightest itself, then
-    the one in the tightest wider domains, then with the fewest members standing there, then the first by value."""
+    """The domain in the tightest of those that all members must share, and there the tightest; where they need not
+    share any, the tightest, then the one in the tightest wider domains; then the one with the fewest members standing
+    there, then the first by value."""
     table, fitting = snapshot.table, space.takers(part)
     if not len(fitting):
         return None
     if len(fitting) > 1 and keys.base and part.keys != keys.base:
-        fitting = lowest(fitting, space.slack(table.partition(keys.base))[table.homes(keys.base, part)[fitting]])
+        fitting = _in_tightest(space, table.partition(keys.base), part, fitting)
     fitting = lowest(fitting, space.slack(part)[fitting])
-    for level in () if keys.exclusive else table.levels_around(part):
-        if len(fitting) > 1:
-            homes = table.homes((level,), part)[fitting]
-            fitting = lowest(fitting, np.where(homes == ABSENT, NEVER, space.slack(table.partition((level,)))[homes]))
+    for level in () if keys.base or len(fitting) == 1 else table.levels_around(part):
+        fitting = _in_tightest(space, table.partition((level,)), part, fitting)
     if len(fitting) > 1 and len(snapshot.tenancy.positions):
         standing = part.codes[snapshot.tenancy.positions]
         fitting = lowest(fitting, np.bincount(standing[standing != ABSENT], minlength=part.count)[fitting])
     return int(fitting[0])
+
+
+def _in_tightest(space: Space, outer: Partition, part: Partition, domains: Ints) -> Ints:
+    """Those of the part's domains that lie in the tightest domain of the outer partition."""
+    homes = part.homes(outer, domains)
+    return lowest(domains, np.where(homes == ABSENT, NEVER, space.slack(outer)[homes]))
 
 
 def lowest(domains: Ints, measure: Ints) -> Ints:

@@ -69,6 +69,10 @@ class Partition:
         end = self.starts[domain + 1] if domain + 1 < self.count else len(self.order)
         return self.order[self.starts[domain] : end]
 
+    def homes(self, outer: Partition, domains: Ints) -> Ints:
+        """The domain of another partition that each of these lies in, by its first node; ABSENT for none."""
+        return outer.codes[self.order[self.starts[domains]]]
+
     def total(self, amounts: Ints) -> Ints:
         """Per domain, the sum of a per-node amount."""
         if not self.count:
@@ -125,7 +129,6 @@ class NodeTable:
         self._largest: dict[int, int] = {}
         self._within: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._around: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._homes: dict[tuple[tuple[str, ...], tuple[str, ...]], Ints] = {}
 
     def __len__(self) -> int:
         return len(self.names)
@@ -155,15 +158,6 @@ class NodeTable:
             first = partition.order[partition.starts]
             found = tuple(key for key in self.levels if len(np.unique(self.column(key).codes[first])) < partition.count)
             self._around[partition.keys] = found
-        return found
-
-    def homes(self, outer: tuple[str, ...], partition: Partition) -> Ints:
-        """Per domain of the partition, the domain of the keys `outer` that it lies in, by its first node; ABSENT for
-        none."""
-        found = self._homes.get((outer, partition.keys))
-        if found is None:
-            found = self.partition(outer).codes[partition.order[partition.starts]]
-            self._homes[outer, partition.keys] = found
         return found
 
     def label(self, name: str) -> str:
