@@ -4,6 +4,7 @@ On a real control plane with 5,000 fake nodes, half of them in part taken, each 
 runs it, a process of its own from its start to its end:
 
 - `live`: `lws-sched plan` reading the cluster itself, with the two dry runs that ask admission;
+- `served`: `lws-sched plan --server`, which asks the placement service: the cluster is read by nobody;
 - `offline`: `lws-sched plan --cluster` on what `kubectl get nodes,pods -A` printed, as YAML and as JSON;
 - `search_ms`: the planning alone, inside `live`'s question, without reading and start-up;
 - `start`: each command on a file with 64 nodes: what a command costs beyond what it asks of the API server.
@@ -33,6 +34,7 @@ from lws_sched.cli.source import Source, read_sets
 from lws_sched.intake.what_if import what_if
 from tests.controlplane.nodes import create_nodes, rack_nodes
 from tests.controlplane.plane import ControlPlane
+from tests.controlplane.ports import LOCALHOST
 from tests.controlplane.start import start_plane
 from tests.scenarios.manifests import pod
 from tests.system import LwsSched
@@ -58,8 +60,9 @@ def main() -> int:
         racks = rack_nodes(-(-options.nodes // HOSTS_PER_RACK), HOSTS_PER_RACK)[: options.nodes]
         create_nodes(plane, racks, timeout=300)
         _fill(plane, racks, random)
-        LwsSched(plane).install()
-        result = _measured(plane, random, options.rounds)
+        product = LwsSched(plane)
+        product.install()
+        result = _measured(product, random, options.rounds)
     print(json.dumps({"benchmark": "plan_latency", "nodes": options.nodes, "rounds": options.rounds, **result}))
     return 0
 
@@ -75,7 +78,8 @@ def _fill(plane: ControlPlane, nodes: Sequence[Json], random: Random) -> None:
         list(pool.map(lambda body: plane.client.create(PODS, body), bodies))
 
 
-def _measured(plane: ControlPlane, random: Random, rounds: int) -> Json:
+def _measured(product: LwsSched, random: Random, rounds: int) -> Json:
+    plane = product.plane
     folder = plane.workdir
     manifests = []
     for number in range(rounds):
@@ -93,10 +97,19 @@ def _measured(plane: ControlPlane, random: Random, rounds: int) -> Json:
     }
     return {
         "live_ms": _percentiles(live),
+        "served_ms": _percentiles(_served(product, manifests)),
         "search_ms": _percentiles(_searches(plane, manifests)),
         "offline_ms": offline,
         "start_ms": _start(folder),
     }
+
+
+def _served(product: LwsSched, manifests: Sequence[Path]) -> list[float]:
+    """The first question is not counted: with it the service starts a planning process and tells it of the cluster."""
+    environment = {"KUBECONFIG": str(product.plane.kubeconfig), "LWS_SCHED_TOKEN": product.plane.token}
+    server = ("--server", f"{LOCALHOST}:{product.placement_port}")
+    took = [_timed("plan", "-f", str(each), *server, **environment) for each in (manifests[0], *manifests)]
+    return took[1:]
 
 
 def _searches(plane: ControlPlane, manifests: Sequence[Path]) -> list[float]:
