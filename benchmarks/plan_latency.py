@@ -29,7 +29,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.plan_agreement import PODS, draw
+from benchmarks.plan_agreement import CLASSES, PODS, PRIORITIES, draw
 from lws_sched.cli.source import Source, read_sets
 from lws_sched.intake.what_if import what_if
 from tests.controlplane.nodes import create_nodes, rack_nodes
@@ -60,6 +60,8 @@ def main() -> int:
         racks = rack_nodes(-(-options.nodes // HOSTS_PER_RACK), HOSTS_PER_RACK)[: options.nodes]
         create_nodes(plane, racks, timeout=300)
         _fill(plane, racks, random)
+        for name, value in PRIORITIES.items():
+            plane.client.create(CLASSES, {"metadata": {"name": name}, "value": value})
         product = LwsSched(plane)
         product.install()
         result = _measured(product, random, options.rounds)
