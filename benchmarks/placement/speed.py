@@ -124,7 +124,8 @@ def _one_group(nodes: int, options: command.Options) -> OneGroup:
 
 
 def loaded_fleet(nodes: int, seed: int) -> Fleet:
-    """Racks of 16; each rack is filled with groups up to a random height, two thirds on average."""
+    """Racks of 16; each rack is filled with groups up to a random height, two thirds on average. The first two keep
+    room for one group each, so that there is some in the smallest fleet too while one comes and one goes."""
     random = np.random.default_rng([seed, nodes])
     racks = -(-nodes // HOSTS_PER_RACK)
     fleet = Fleet()
@@ -132,6 +133,7 @@ def loaded_fleet(nodes: int, seed: int) -> Fleet:
     for state in states:
         fleet.set_node(state)
     heights = random.integers(5, HOSTS_PER_RACK + 1, size=racks)
+    heights[:2] = HOSTS_PER_RACK - GROUP
     for index, state in enumerate(states):
         rack, place = divmod(index, HOSTS_PER_RACK)
         if place < heights[rack]:
