@@ -81,7 +81,7 @@ def plan(snapshot: SetSnapshot) -> Plan:
         steps=(
             *version.steps,
             *applied,
-            *_service_steps(snapshot, seen),
+            *_service_steps(snapshot, version, seen),
             *_status_steps(snapshot, seen),
             *_truncation_steps(snapshot, version, seen),
         ),
@@ -227,11 +227,14 @@ def _failed(snapshot: SetSnapshot, groups: Mapping[int, group.Group]) -> dict[in
 
 
 # --- service and status ----------------------------------------------------------------------------------------------
-def _service_steps(snapshot: SetSnapshot, seen: status.Observation) -> list[Step]:
+def _service_steps(snapshot: SetSnapshot, version: _Version, seen: status.Observation) -> list[Step]:
     """The shared service: for a set that shares it, and for as long as a group of an older revision does. Groups' own
     services go with their leaders."""
     lws, service = snapshot.lws, snapshot.service
-    is_needed = not desired.is_unique_per_replica(lws) or not all(map(desired.is_made_unique, snapshot.leaders))
+    is_needed = not desired.is_unique_per_replica(lws) or any(
+        leader.metadata.labels.get(names.REVISION) != version.key and not desired.is_made_unique(leader)
+        for leader in snapshot.leaders
+    )
     if is_needed and service is None:
         failed = Note("FailedCreate", "Failed to create headless service for error", CREATE)
         return [Step(Create(SERVICE, desired.shared_service(lws), or_exists=True), failed=failed)]

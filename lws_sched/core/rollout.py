@@ -115,9 +115,11 @@ def _computed(lws: LeaderWorkerSet, current: Current | None, states: Sequence[St
     if current.scaled_for is not None and current.scaled_for != replicas:
         return _scaled_midway(lws, current, desired)
     wanted = _with_surge(replicas, allowed, missing)
-    staying = min(existing, wanted)
-    step = allowed.unavailable + sum(state.done for state in states[replicas:staying])
-    return Rollout(partition=_lowered(desired, step, current.partition), replicas=wanted)
+    surge = states[replicas : min(existing, wanted)]
+    step = allowed.unavailable + sum(state.done for state in surge)
+    lowered = _lowered(desired, step)
+    # Surge is of the new revision: a partition among it means no more than one below it.
+    return Rollout(min(lowered, replicas, current.partition) if surge else min(lowered, current.partition), wanted)
 
 
 def _scaled_midway(lws: LeaderWorkerSet, current: Current, desired: Sequence[State]) -> Rollout:
@@ -138,7 +140,7 @@ def _with_surge(replicas: int, allowed: Budget, missing: int) -> int:
     return replicas + allowed.surge
 
 
-def _lowered(states: Sequence[State], step: int, partition: int) -> int:
+def _lowered(states: Sequence[State], step: int) -> int:
     """The lowest partition that keeps the budget: `step` groups below the finished tail, fewer where groups further
     down are not ready, plus the groups that cost nothing because they are down or done already."""
     last = len(states)
@@ -149,4 +151,4 @@ def _lowered(states: Sequence[State], step: int, partition: int) -> int:
         if states[index].ready and not states[index].updated:
             break
         lowest = index
-    return min(lowest, partition)
+    return lowest
