@@ -20,7 +20,7 @@ from tests.scenarios import test_life_of_a_group as life
 from tests.scenarios import test_lws_api as api
 from tests.scenarios import test_preemption as preemption
 from tests.scenarios.cluster import Cluster
-from tests.scenarios.conditions import all_groups_complete
+from tests.scenarios.conditions import all_groups_complete, only_groups_are
 from tests.scenarios.manifests import lws
 from tests.scenarios.plane_cluster import PlaneCluster
 from tests.system.audit import Audit, Right, granted, rights, unused
@@ -47,11 +47,13 @@ WEBHOOKS = (
 ACCOUNTS = ("lws-sched-controller", "lws-sched-extender", "lws-sched-scheduler")
 
 
-def a_group_with_a_restart_budget_fails(cluster: Cluster) -> None:
-    cluster.has_racks(1, hosts=2)
-    cluster.apply(lws("limited", size=2).required().restarts_at_most(3))
+def a_group_with_a_restart_budget_fails_and_another_goes(cluster: Cluster) -> None:
+    cluster.has_racks(1, hosts=4)
+    cluster.apply(lws("limited", replicas=2, size=2).required().restarts_at_most(3))
     cluster.eventually(all_groups_complete("limited"))
     before = cluster.uids("limited")
+    cluster.scale("limited", 1)
+    cluster.eventually(only_groups_are("limited", ["limited-0"]))
     cluster.delete_pod("limited-0-1")
     cluster.eventually(all_groups_complete("limited", other_than=before))
 
@@ -62,7 +64,7 @@ SCENARIOS: tuple[Callable[..., Any], ...] = (
     api.test_services_follow_the_groups_from_one_network_to_the_other_and_back,
     preemption.test_a_group_of_higher_priority_takes_the_place_of_a_whole_one,
     foreign_gates.test_plain_pods_that_carry_the_labels_of_a_group_are_placed_as_one,
-    a_group_with_a_restart_budget_fails,
+    a_group_with_a_restart_budget_fails_and_another_goes,
 )
 _OWNER = "asked for by OwnerReferencesPermissionEnforcement, which is on here, in no request of its own"
 KEPT: dict[str, dict[str, str]] = {
