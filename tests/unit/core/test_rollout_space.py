@@ -127,7 +127,7 @@ def test_a_rollout_takes_no_group_down_that_its_floor_needs(scene: Scene, seed: 
         scene = scene.come_up(lambda _: rng.random() < 0.4)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(scene=scenes())
 def test_where_all_surge_is_done_the_partition_is_what_the_apis_formula_says(scene: Scene) -> None:
     replicas, existing = scene.lws.spec.replicas, len(scene.states)

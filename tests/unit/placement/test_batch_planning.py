@@ -116,7 +116,7 @@ def test_groups_of_different_levels_are_improved_in_turn() -> None:
     assert plan_together(snapshot, waiting, Budget()).value == 16
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(
     free=st.lists(st.integers(0, 7), min_size=1, max_size=3),
     sizes=st.lists(st.integers(1, 6), min_size=2, max_size=6),
@@ -148,7 +148,7 @@ def batches(draw: st.DrawFn) -> tuple[Instance, list[GroupRequest]]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(batches(), st.randoms(use_true_random=False))
 def test_any_batch_is_valid_fair_to_priority_and_independent_of_order(
     batch: tuple[Instance, list[GroupRequest]], random: st.DataObject
@@ -171,7 +171,7 @@ def test_any_batch_is_valid_fair_to_priority_and_independent_of_order(
     assert {d.key: d for d in plan(snapshot, shuffled)} == {d.key: d for d in plan(snapshot, waiting)}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(instances(), st.data())
 def test_a_bound_is_never_below_what_can_be_had(instance: Instance, data: st.DataObject) -> None:
     waiting = [replace(data.draw(requests(name=f"g{i}-0", most=2)), preferred=()) for i in range(3)]

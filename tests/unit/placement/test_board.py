@@ -25,7 +25,7 @@ def queue(random: Random) -> tuple[Snapshot, list[GroupRequest]]:
     return fleet_of(first).snapshot(), [each if random.random() < 0.3 else replace(each, stay=()) for each in groups]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_a_board_puts_every_group_where_the_search_does(seed: int) -> None:
     snapshot, groups = queue(Random(seed))
@@ -52,7 +52,7 @@ def test_a_board_keeps_groups_apart_that_ask_for_it() -> None:
     assert not any(slot.startswith("r1-") for each in placed for slot in each.slots)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_what_is_kept_from_snapshot_to_snapshot_changes_no_answer(seed: int) -> None:
     random = Random(seed)

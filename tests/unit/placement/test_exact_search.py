@@ -38,7 +38,7 @@ def racks_of(decision: Placed) -> set[str]:
     return {slot.split("-")[0] for slot in decision.slots}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(instances())
 def test_a_group_is_placed_exactly_where_some_assignment_exists(instance: Instance) -> None:
     snapshot = fleet_of(instance.nodes, instance.standing).snapshot()

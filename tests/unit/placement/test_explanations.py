@@ -195,7 +195,7 @@ def test_members_that_cannot_be_divided_into_subgroups_are_told_so() -> None:
     assert found.fix == "set a size for which size or size - 1 is a multiple of 4, or another subGroupSize"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.integers(0, 1 << 32))
 def test_whatever_a_fix_promises_is_true(seed: int) -> None:
     each = instance(Random(seed))

@@ -196,7 +196,7 @@ def test_no_cheaper_eviction_frees_a_box(case: tuple[Torus, list[Cell]], wanted:
 
 
 @given(tori(), st.lists(sides, min_size=1, max_size=4))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_no_packing_places_more_members(case: tuple[Torus, list[Cell]], wanted: list[Cell]) -> None:
     where, full = case
     snapshot = fleet(where, *full)

@@ -116,7 +116,7 @@ def facts(snapshot: Snapshot) -> Any:
     yield snapshot.table.levels
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(EVENTS, st.frozensets(st.sampled_from(GROUPS)))
 def test_it_is_what_a_look_at_everything_would_find(
     events: list[tuple[Kind[Any], Body, bool]], without: frozenset[str]
