@@ -43,6 +43,10 @@ class Hold:
     candidates: Bools
     """All nodes of domains that could be held for it."""
 
+    def kept_for(self, whom: str) -> str:
+        """A clause that says so."""
+        return f"{self.place} {'are' if self.place[0].isdigit() else 'is'} kept free for {whom}"
+
 
 def turn(request: GroupRequest) -> tuple[object, ...]:
     """Sort key: highest priority first, then oldest."""
@@ -78,7 +82,7 @@ class _Heads:
         if self.hold is None or isinstance(decision, Placed) or not isinstance(before, Placed):
             return decision
         head = self.hold.key
-        reason = f"it would fit, but {self.hold.place} is kept free for group {head}, whose turn is before its own"
+        reason = f"it would fit, but {self.hold.kept_for(f'group {head}')}, whose turn is before its own"
         return replace(decision, reason=reason, fix=f"wait, or give it a higher priority than {head}")
 
 
@@ -101,7 +105,7 @@ def _decide(snapshot: Snapshot, ordered: Sequence[GroupRequest], budget: Budget,
             continue
         decision = decisions[request.key]
         assert isinstance(decision, Refused)
-        decisions[request.key] = replace(decision, reason=f"{decision.reason}; {hold.place} is kept free for it")
+        decisions[request.key] = replace(decision, reason=f"{decision.reason}; {hold.kept_for('it')}")
         later = replace(heads, pools=heads.pools | hold.candidates, hold=hold, before=decisions)
         return {**decisions, **_decide(closed(line.ahead, hold.nodes), behind, budget, later)}
     return decisions
