@@ -101,7 +101,8 @@ class Room:
             part = table.partition(keys)
             total, least = self._tally(part)
             codes = nodes if part.is_of_nodes else part.codes[nodes]
-            self.most[keys] = max(most, int((total[codes] - least[codes]).max()))
+            codes = codes[codes >= 0]  # nodes without the label are in no domain
+            self.most[keys] = max(most, int((total[codes] - least[codes]).max(initial=-NEVER)))
         return self
 
     def _tally(self, partition: Partition) -> tuple[Ints, Ints]:

@@ -171,3 +171,12 @@ def test_more_taken_than_there_is_never_counts_as_room() -> None:
     standing = [Standing("p", "h-0", {"cpu": 70_000})]
     assert isinstance(decide([host("h-0")], group("a-0", 1, pod(cpu=1)), standing), Refused)
     assert isinstance(decide([host("h-0")], group("a-0", 1, pod(gpu=1)), standing), Placed)
+
+
+def test_a_level_that_no_node_is_labelled_for_is_passed_over_whenever_a_node_changes() -> None:
+    fleet = fleet_of([host(f"n{index}") for index in range(4)])
+    request = group("it-0", 2, preferred=(RACK, BLOCK))
+    for turn in range(3):
+        [decision] = plan(fleet.snapshot(), [request])
+        assert isinstance(decision, Placed)
+        fleet.charge(f"other-{turn}", f"n{turn}", {"cpu": 1})
