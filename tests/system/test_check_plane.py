@@ -140,7 +140,7 @@ def test_a_role_that_is_not_bound_is_named(product: SecondScheduler) -> None:
     wait_until(lambda: "rights of lws-sched-controller" not in checked(product), "the right is given back", 30)
 
     assert found["result"] == "failed"
-    assert "system:serviceaccount:lws-system:lws-sched-controller may not get leaderworkersets" in found["detail"]
+    assert "system:serviceaccount:lws-system:lws-sched-controller may not list leaderworkersets" in found["detail"]
     assert found["fix"] == "kubectl apply --server-side -k deploy"
 
 
