@@ -182,7 +182,7 @@ def test_what_cannot_be_is_said_in_the_same_words_everywhere(
     wait_until(lambda: notes(asking, manifest.name).count("waits"), "the set is told", 30)
 
     said = status(asking, group)
-    assert (why in said["reason"], fix in said["fix"]) == (True, True)
+    assert (why in said["reason"], fix in said["fix"]) == (True, True), said
     assert f"group {group} waits: {said['reason']}; {said['fix']}" in notes(asking, manifest.name)
     explained = asking.ask("explain", f"{TEAM}/{manifest.name}").out
     assert f"why: {said['reason']}" in explained
