@@ -169,20 +169,23 @@ def test_a_webhook_whose_certificate_has_ended_and_that_nobody_serves_is_named(a
         (
             lws("oversized", size=5).required(),
             "rack-00, holds 4 even when empty",
-            "ask for topology.lws-sched.io/block",
+            # Whether a wider level has room depends on what an earlier test left standing.
+            ("ask for topology.lws-sched.io/block", "add hosts to rack-00"),
         ),
     ],
     ids=["a wrong label", "a group too large"],
 )
 def test_what_cannot_be_is_said_in_the_same_words_everywhere(
-    asking: Asking, manifest: LeaderWorkerSet, why: str, fix: str
+    asking: Asking, manifest: LeaderWorkerSet, why: str, fix: str | tuple[str, ...]
 ) -> None:
     apply(asking, manifest)
     group = f"{manifest.name}-0"
     wait_until(lambda: notes(asking, manifest.name).count("waits"), "the set is told", 30)
 
     said = status(asking, group)
-    assert (why in said["reason"], fix in said["fix"]) == (True, True), said
+    fixes = (fix,) if isinstance(fix, str) else fix
+    assert why in said["reason"], said
+    assert any(each in said["fix"] for each in fixes), said
     assert f"group {group} waits: {said['reason']}; {said['fix']}" in notes(asking, manifest.name)
     explained = asking.ask("explain", f"{TEAM}/{manifest.name}").out
     assert f"why: {said['reason']}" in explained
