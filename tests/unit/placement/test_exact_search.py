@@ -173,10 +173,10 @@ def test_more_taken_than_there_is_never_counts_as_room() -> None:
     assert isinstance(decide([host("h-0")], group("a-0", 1, pod(gpu=1)), standing), Placed)
 
 
-def test_a_level_that_no_node_is_labelled_for_is_passed_over_whenever_a_node_changes() -> None:
-    fleet = fleet_of([host(f"n{index}") for index in range(4)])
-    request = group("it-0", 2, preferred=(RACK, BLOCK))
+def test_two_levels_that_no_node_has_both_labels_of_are_passed_over_whenever_a_node_changes() -> None:
+    fleet = fleet_of([*(host(f"r{index}", rack="r") for index in range(4)), host("b0", block="b")])
+    request = group("it-0", 2, required=RACK, preferred=(BLOCK,))
     for turn in range(3):
         [decision] = plan(fleet.snapshot(), [request])
         assert isinstance(decision, Placed)
-        fleet.charge(f"other-{turn}", f"n{turn}", {"cpu": 1})
+        fleet.charge(f"other-{turn}", f"r{turn}", {"cpu": 1})
