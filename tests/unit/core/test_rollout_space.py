@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lws_sched.api.lws import LeaderWorkerSet
@@ -130,12 +130,18 @@ def test_a_rollout_takes_no_group_down_that_its_floor_needs(scene: Scene, seed: 
 @settings(max_examples=100, deadline=None)
 @given(scene=scenes())
 def test_where_all_surge_is_done_the_partition_is_what_the_apis_formula_says(scene: Scene) -> None:
-    replicas, existing = scene.lws.spec.replicas, len(scene.states)
-    states = (*scene.states[:replicas], *[State(True, True)] * (existing - replicas))
-    scene = replace(scene, states=states, current=replace(scene.current, scaled_for=replicas))
-    planned = next_rollout(scene.lws, scene.current, states, is_new=False)
-    assume(existing >= replicas and not (existing == replicas and scene.current.partition == 0))
-    assume(planned.replicas >= existing)  # surge that is given back stands in for nobody
+    replicas, most = scene.lws.spec.replicas, budget(scene.lws).surge
+    desired = (*scene.states, *[State()] * replicas)[:replicas]
+
+    def at(surge: int) -> Scene:
+        states = (*desired, *[State(True, True)] * surge)
+        # From partition 1 on: at 0 nothing is left to roll.
+        return replace(scene, states=states, current=Current(max(1, scene.current.partition), len(states), replicas))
+
+    # As much surge as is wanted: what is given back stands in for nobody.
+    scene = at(next_rollout(scene.lws, at(most).current, at(most).states, is_new=False).replicas - replicas)
+    planned = next_rollout(scene.lws, scene.current, scene.states, is_new=False)
+    assert planned.replicas == len(scene.states)
     assert planned.partition == max(scene.floor, _formula(scene))
 
 
