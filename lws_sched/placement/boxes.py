@@ -10,15 +10,15 @@ back returns to the very hosts it had, or is placed afresh; one that lost member
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lws_sched.placement import topology
 from lws_sched.placement.request import GroupRequest
-from lws_sched.placement.room import NEVER, Asked, Room
-from lws_sched.placement.snapshot import Snapshot
-from lws_sched.placement.table import ABSENT, Bools, Ints, NodeTable, Partition
+from lws_sched.placement.room import NEVER, Asked
+from lws_sched.placement.space import Space
+from lws_sched.placement.table import ABSENT, Ints, NodeTable, Partition
 from lws_sched.placement.torus_grid import Cells, Spot
 
 _LATTICES = "lattices"
@@ -63,32 +63,10 @@ def _of_level(table: NodeTable, level: topology.Level) -> Iterator[Lattice]:
 
 
 @dataclass(frozen=True, eq=False)
-class Boxed:
-    """The room for a group that asks for a box."""
-
-    snapshot: Snapshot
-    request: GroupRequest
-    room: Room
-    _slacks: dict[tuple[str, ...], Ints] = field(default_factory=dict)
-
-    def slack(self, partition: Partition) -> Ints:
-        """Per domain, NEEDED where it takes the box and less where it does not."""
-        known = self._slacks.get(partition.keys)
-        return known if known is not None else self._slacks.setdefault(partition.keys, self._slack(partition))
-
-    def takers(self, partition: Partition) -> Ints:
-        """The domains that take the box."""
-        return np.flatnonzero(self.slack(partition) >= NEEDED)
-
-    def within(self, mask: Bools) -> Boxed:
-        return self.given(self.room.within(mask))
-
-    def given(self, room: Room) -> Boxed:
-        """The same group, were this the room."""
-        return Boxed(self.snapshot, self.request, room)
+class Boxed(Space):
+    """The room for a group that asks for a box. Slack is NEEDED where a domain takes it, and less where not."""
 
     def pack(self, nodes: Ints, _: tuple[str, ...]) -> tuple[int, ...]:
-        """A node position per member, by worker index, on nodes of one domain, which has room."""
         inside = np.zeros(len(self.snapshot.table), dtype=np.bool_)
         inside[nodes] = True
         tightest: tuple[int, Cells, Spot] | None = None

@@ -16,7 +16,7 @@ Exact: a group is refused only where no choice of nodes satisfies all that it as
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,8 +24,9 @@ from lws_sched.placement import sticky, topology
 from lws_sched.placement.boxes import Boxed, is_box
 from lws_sched.placement.packing import pack
 from lws_sched.placement.request import GroupRequest, Placed
-from lws_sched.placement.room import NEVER, Asked, Room, asked, closed_to, idle_devices, room_for, whole_need, worker_of
+from lws_sched.placement.room import NEVER, Asked, asked, closed_to, idle_devices, room_for, whole_need, worker_of
 from lws_sched.placement.snapshot import Snapshot
+from lws_sched.placement.space import Space
 from lws_sched.placement.subgroups import Nested, layout_of
 from lws_sched.placement.table import ABSENT, NODE_NAME, Bools, Ints, NodeTable, Partition
 from lws_sched.placement.topology import UnknownLevel
@@ -64,20 +65,8 @@ NONE: Ints = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, eq=False)
-class Flat:
-    """The room for a group without subgroups."""
-
-    snapshot: Snapshot
-    request: GroupRequest
-    room: Room
-    _slacks: dict[tuple[str, ...], Ints] = field(default_factory=dict)
-
-    def slack(self, partition: Partition) -> Ints:
-        """Per domain, how many more workers it could take than needed; negative where the group does not fit."""
-        known = self._slacks.get(partition.keys)
-        if known is not None:
-            return known
-        return self._slacks.setdefault(partition.keys, self.room.slack(partition, whole_need(self.request)))
+class Flat(Space):
+    """The room for a group without subgroups. Slack counts workers."""
 
     def takers(self, partition: Partition) -> Ints:
         """The domains that take the group. What is learnt where there are none is remembered with the room."""
@@ -90,20 +79,12 @@ class Flat:
             self.room.most[partition.keys] = int(slack.max(initial=-NEVER)) + workers
         return found
 
-    def within(self, mask: Bools) -> Flat:
-        return self.given(self.room.within(mask))
-
-    def given(self, room: Room) -> Flat:
-        """The same group, were this the room."""
-        return Flat(self.snapshot, self.request, room)
-
     def pack(self, nodes: Ints, levels: tuple[str, ...]) -> tuple[int, ...]:
-        """A node position per member, by worker index, on nodes of one domain, which has room."""
         idle = idle_devices(self.snapshot, self.request.leader, worker_of(self.request), nodes)
         return pack(self.snapshot.table, self.room, nodes, whole_need(self.request), levels, idle)
 
-
-Space = Flat | Nested | Boxed
+    def _slack(self, partition: Partition) -> Ints:
+        return self.room.slack(partition, whole_need(self.request))
 
 
 def space_for(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Space | None:

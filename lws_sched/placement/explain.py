@@ -20,11 +20,12 @@ import numpy as np
 from lws_sched.placement import topology, wording
 from lws_sched.placement.boxes import is_box
 from lws_sched.placement.eligibility import affine, eligible, repelling, selected
-from lws_sched.placement.exact import Space, fits, search, space_for
+from lws_sched.placement.exact import fits, search, space_for
 from lws_sched.placement.misfit import misfit
 from lws_sched.placement.request import LEADER_EXCLUDED, NO_SUBGROUP, GroupRequest, PodShape
 from lws_sched.placement.room import NEVER, Asked, asked, avoided, barring, closed_to
 from lws_sched.placement.snapshot import Snapshot, namespace_of
+from lws_sched.placement.space import Space
 from lws_sched.placement.subgroups import Layout, Nested, layout_of
 from lws_sched.placement.table import Ints, Partition
 from lws_sched.placement.topology import UnknownLevel

@@ -16,15 +16,15 @@ or none (the exclusive domains) stand in for floor(W_p / s); the one with subgro
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from lws_sched.placement.packing import expand, fill, pack, roomiest
 from lws_sched.placement.request import NO_SUBGROUP, GroupRequest
 from lws_sched.placement.room import NEVER, Asked, Need, Room, idle_devices, worker_of
-from lws_sched.placement.snapshot import Snapshot
-from lws_sched.placement.table import ABSENT, Bools, Ints, Partition
+from lws_sched.placement.space import Space
+from lws_sched.placement.table import ABSENT, Ints, Partition
 
 
 @dataclass(frozen=True)
@@ -51,24 +51,12 @@ def layout_of(request: GroupRequest) -> Layout | None:
 
 
 @dataclass(frozen=True, eq=False)
-class Nested:
-    """The room for a group's subgroups. `pack` and `slack` are those of a group without subgroups, one storey up."""
+class Nested(Space):
+    """The room for a group's subgroups. `pack` and `slack` are those of a group without subgroups, one storey up: slack
+    counts plain subgroups."""
 
-    snapshot: Snapshot
-    request: GroupRequest
-    room: Room
     keys: Asked
     layout: Layout
-    _slacks: dict[tuple[str, ...], Ints] = field(default_factory=dict)
-
-    def slack(self, partition: Partition) -> Ints:
-        """Per domain, how many more plain subgroups it could take than needed."""
-        known = self._slacks.get(partition.keys)
-        return known if known is not None else self._slacks.setdefault(partition.keys, self._slack(partition))
-
-    def takers(self, partition: Partition) -> Ints:
-        """The domains that take the group."""
-        return np.flatnonzero(self.slack(partition) >= 0)
 
     def _slack(self, partition: Partition) -> Ints:
         table = self.snapshot.table
@@ -81,15 +69,7 @@ class Nested:
         count[units.order[units.starts]] = raised.count
         return Room(count, raised.loss).slack(partition, Need(True, self.layout.plain))
 
-    def within(self, mask: Bools) -> Nested:
-        return self.given(self.room.within(mask))
-
-    def given(self, room: Room) -> Nested:
-        """The same group, were this the room."""
-        return Nested(self.snapshot, self.request, room, self.keys, self.layout)
-
     def pack(self, nodes: Ints, levels: tuple[str, ...]) -> tuple[int, ...]:
-        """A node position per member, by worker index, on nodes of one domain, which has room."""
         return _Packing(self, nodes, levels).slots()
 
 
