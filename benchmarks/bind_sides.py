@@ -7,22 +7,66 @@ Bindings are counted from kube-scheduler's log (`bindings`). Everything is delet
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import argparse
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from benchmarks import bindings
 from benchmarks.bindings import Bindings
-from benchmarks.gang_plane import NAMESPACE, PATIENCE, PODS, SIZE, GangPlane, Json, pod_spec, side_by_side
+from benchmarks.gang_plane import NAMESPACE, PATIENCE, PODS, SIZE, GangPlane, Json, pod_spec, say, side_by_side
 from tests.controlplane.client import path_of
 from tests.controlplane.nodes import RACK_LABEL
 from tests.controlplane.process import Process
 
+Side = Callable[[GangPlane, int], Bindings]
+"""Makes so many pods, and has them bound."""
 GROUPS_PER_SET = 5
 BYSTANDERS = ("kwok", "controller-manager")
+Runs = Mapping[str, Sequence[Bindings]]
+"""What was measured of each side, in turn."""
 POD_GROUPS = path_of("scheduling.k8s.io/v1beta1/podgroups", NAMESPACE)
 NATIVE_API = ("--runtime-config=scheduling.k8s.io/v1beta1=true",)
 NATIVE_GATES = ("--feature-gates=GenericWorkload=true,TopologyAwareWorkloadScheduling=true",)
 """What Kubernetes 1.37 needs to place groups in one domain by itself: an API and two gates, all off by default."""
+
+
+def in_turn(bench: GangPlane, sides: Mapping[str, Side], rounds: int, pods: int) -> Runs:
+    """Every side once a round."""
+    runs: dict[str, list[Bindings]] = {side: [] for side in sides}
+    for turn in range(rounds):
+        for side, measure in sides.items():
+            runs[side].append(measure(bench, pods))
+            say(f"round {turn + 1}: {side} {runs[side][-1].per_second:.0f} pods/s")
+    return runs
+
+
+def ratio(runs: Runs, one: str, other: str) -> float:
+    """The median of the rounds' ratios."""
+    rounds = zip(runs[one], runs[other], strict=True)
+    return round(statistics.median(a.per_second / b.per_second for a, b in rounds), 2)
+
+
+def figures(options: argparse.Namespace, runs: Runs) -> Json:
+    """What every comparison says, beside its ratios."""
+    rates = {side: [each.per_second for each in bound] for side, bound in runs.items()}
+    return {
+        "nodes": options.nodes,
+        "pods": options.pods,
+        "group_size": SIZE,
+        "pods_per_second": {side: round(statistics.median(each), 1) for side, each in rates.items()},
+        "rounds": {side: [round(rate, 1) for rate in each] for side, each in rates.items()},
+        "cpu_ms_per_pod": {side: dict(bound[-1].cpu_ms_per_pod) for side, bound in runs.items()},
+    }
+
+
+def parsed(name: str, description: str | None) -> argparse.Namespace:
+    """The options of a comparison."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
+    parser.add_argument("--nodes", type=int, default=1000)
+    parser.add_argument("--pods", type=int, default=1000, help="on each side; a multiple of 40")
+    parser.add_argument("--rounds", type=int, default=3)
+    return parser.parse_args()
 
 
 def plain(bench: GangPlane, count: int) -> Bindings:

@@ -13,14 +13,13 @@ import statistics
 import sys
 from collections.abc import Sequence
 
-from benchmarks.bind_sides import groups, plain
+from benchmarks.bind_sides import Runs, groups, in_turn, plain
 from benchmarks.bindings import Bindings
 from benchmarks.gang_plane import HOSTS_PER_RACK, GangPlane, Json, gang_plane, report, say
 from tests.controlplane.nodes import NODES, create_nodes, rack_nodes
 
 EXTRA = "bench.lws-sched.io/extra"
 SIDES = {"plain": plain, "groups": groups}
-Runs = dict[str, list[Bindings]]
 
 
 def main() -> int:
@@ -37,12 +36,8 @@ def main() -> int:
 
 
 def _runs(bench: GangPlane, options: argparse.Namespace, what: str) -> Runs:
-    runs: Runs = {side: [] for side in SIDES}
-    for _ in range(options.rounds):
-        for side, measure in SIDES.items():
-            runs[side].append(measure(bench, options.pods))
-            say(f"{what}: {side} {runs[side][-1].per_second:.1f} pods/s")
-    return runs
+    say(what)
+    return in_turn(bench, SIDES, options.rounds, options.pods)
 
 
 def _summary(options: argparse.Namespace, before: Runs, larger: Runs, after: Runs) -> Json:
