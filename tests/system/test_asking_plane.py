@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Said:
 
 @dataclass
 class Asking:
-    """A cluster on which a group of team `team` waits, as its rack is too small."""
+    """A cluster of which a user of team `team` asks."""
 
     product: LwsSched
 
@@ -81,16 +82,24 @@ class Asking:
         return self.kubeconfig(name, token=kubectl("create", "token", name, f"--namespace={TEAM}").strip())
 
 
-@pytest.fixture(scope="module")
-def asking() -> Iterator[Asking]:
+@contextmanager
+def asking_on(racks: int, hosts: int) -> Iterator[Asking]:
+    """A cluster with lws-sched, and the team's namespace still empty."""
     with start_plane(0) as plane:
-        create_nodes(plane, rack_nodes(2, 2))
+        create_nodes(plane, rack_nodes(racks, hosts))
         product = LwsSched(plane)
         product.install()
         plane.create_namespace(TEAM)
-        plane.client.create(SETS, lws("big", size=3).required().body)
-        wait_until(lambda: plane.client.list(RECORDS), "the waiting group has its record")
         yield Asking(product)
+
+
+@pytest.fixture(scope="module")
+def asking() -> Iterator[Asking]:
+    with asking_on(racks=2, hosts=2) as asking:
+        client = asking.plane.client
+        client.create(SETS, lws("big", size=3).required().body)
+        wait_until(lambda: client.list(RECORDS), "the waiting group has its record")
+        yield asking
 
 
 def test_the_cluster_s_role_view_in_a_namespace_is_enough_to_ask_about_its_groups(asking: Asking) -> None:
