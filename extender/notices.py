@@ -16,10 +16,12 @@ from lws_sched.api import names
 from lws_sched.api import placement as api
 from lws_sched.api.core import NODE, POD, Node, Pod
 from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
+from lws_sched.api.meta import split_key
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.intake.wanted import WantedGroup
 from lws_sched.kube.port import Change, Informer, Runtime
 from lws_sched.placement import Refused, resolve
+from lws_sched.placement.snapshot import set_of
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +132,7 @@ class GroupNotices:
 
     def not_permitted(self, groups: Iterable[str], said: str) -> None:
         """The API server refuses us what placing these groups takes."""
-        for namespace, name in sorted({_set_of(group) for group in groups}):
+        for namespace, name in sorted(map(split_key, {set_of(group) for group in groups})):
             lws = self.sets.get(namespace, name)
             if lws is not None:
                 self._warn(lws, "NotPermitted", f"groups of {name} wait: {said}")
@@ -144,12 +146,6 @@ class GroupNotices:
 
     def _warn(self, lws: LeaderWorkerSet, reason: str, note: str) -> None:
         self.runtime.recorder.event(LEADER_WORKER_SET, lws, type="Warning", reason=reason, action="Place", note=note)
-
-
-def _set_of(group: str) -> tuple[str, str]:
-    """The namespace and the name of a group's set."""
-    namespace, _, leader = group.partition("/")
-    return namespace, leader.rpartition("-")[0]
 
 
 def _sentence(refused: Refused) -> str:

@@ -117,9 +117,9 @@ def _computed(lws: LeaderWorkerSet, current: Current | None, states: Sequence[St
     wanted = _with_surge(replicas, allowed, missing)
     surge = states[replicas : min(existing, wanted)]
     step = allowed.unavailable + sum(state.done for state in surge)
-    lowered = _lowered(desired, step)
+    lowest = min(_lowered(desired, step), current.partition)
     # Surge is of the new revision: a partition among it means no more than one below it.
-    return Rollout(min(lowered, replicas, current.partition) if surge else min(lowered, current.partition), wanted)
+    return Rollout(partition=min(lowest, replicas) if surge else lowest, replicas=wanted)
 
 
 def _scaled_midway(lws: LeaderWorkerSet, current: Current, desired: Sequence[State]) -> Rollout:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -81,8 +82,10 @@ def warnings(lws: LeaderWorkerSet, old: LeaderWorkerSet | None = None) -> tuple[
 
 def _unversioned(lws: LeaderWorkerSet, old: LeaderWorkerSet | None) -> Iterator[str]:
     """Pod fields that are newer than the API's hash of templates. Nothing else would tell of a change of theirs."""
-    given = [each for each in (lws, old) if each is not None and _has_canonical_form(each)]
-    paths = dict.fromkeys(path for each in given for path in revision.unversioned(each))
+    paths: dict[str, None] = {}
+    for each in filter(None, (lws, old)):
+        with suppress(InvalidQuantity):
+            paths |= dict.fromkeys(revision.unversioned(each))
     if paths:
         yield (
             f"{', '.join(paths)}: not versioned by the LeaderWorkerSet API: a change of it alone starts no update, "
@@ -139,12 +142,9 @@ def _quantities(lws: LeaderWorkerSet) -> Iterator[FieldError]:
     try:
         revision.data(lws)
     except InvalidQuantity as error:
-        path = error.path.removeprefix(f"{_TEMPLATE}.")
-        yield FieldError(f"{_TEMPLATE}.{path}", error.text, "must be a Kubernetes quantity such as 500m, 8 or 16Gi")
-
-
-def _has_canonical_form(lws: LeaderWorkerSet) -> bool:
-    return not any(_quantities(lws))
+        yield FieldError(
+            f"{_TEMPLATE}.{error.path}", error.text, "must be a Kubernetes quantity such as 500m, 8 or 16Gi"
+        )
 
 
 def _name(lws: LeaderWorkerSet) -> Iterator[FieldError]:
@@ -183,9 +183,7 @@ def _room_to_roll(lws: LeaderWorkerSet) -> Iterator[FieldError]:
         *_int_or_percent(f"{_ROLLING}.maxSurge", rolling.max_surge),
     ]
     yield from found
-    for field, value in (("maxUnavailable", rolling.max_unavailable), ("maxSurge", rolling.max_surge)):
-        if isinstance(value, str) and _PERCENT.fullmatch(value) is None:
-            yield FieldError(f"{_ROLLING}.{field}", value, "invalid value")
+    yield from (replace(each, detail="invalid value") for each in found if each.detail == _PERCENT_TEXT)
     if found or replicas <= 0:
         return
     unavailable = scaled(rolling.max_unavailable, replicas, up=False)
@@ -244,15 +242,17 @@ def _immutable(old: LeaderWorkerSet, new: LeaderWorkerSet) -> Iterator[FieldErro
     network = new.spec.network_config
     if network is not None and network.subdomain_policy is None:
         yield FieldError("spec.networkConfig.subdomainPolicy", None, "cannot set subdomainPolicy as null")
-    if _has_canonical_form(old) and _has_canonical_form(new) and _claims(old) != _claims(new):
-        yield FieldError(
-            f"{_TEMPLATE}.volumeClaimTemplates",
-            [each["metadata"]["name"] for each in volume_claims(new)],
-            "field is immutable: a StatefulSet cannot change its volume claims; create another LeaderWorkerSet",
-        )
+    with suppress(InvalidQuantity):  # which is told of as such
+        if _claims(old) != _claims(new):
+            yield FieldError(
+                f"{_TEMPLATE}.volumeClaimTemplates",
+                [each["metadata"]["name"] for each in volume_claims(new)],
+                "field is immutable: a StatefulSet cannot change its volume claims; create another LeaderWorkerSet",
+            )
 
 
 def _claims(lws: LeaderWorkerSet) -> list[dict[str, Any]]:
+    """Raises InvalidQuantity."""
     return [canonical("PersistentVolumeClaim", each) for each in volume_claims(lws)]
 
 
