@@ -21,7 +21,7 @@ import msgspec
 from lws_sched.api import names
 from lws_sched.api.core import StatefulSetStatus
 from lws_sched.api.meta import Kind, Meta, Wire
-from lws_sched.core.canonical import canonical, compact_json
+from lws_sched.core.canonical import compact_json, known_canonical
 from lws_sched.core.desired import KUBECTL_RECORD
 from lws_sched.core.rollout import Current
 
@@ -81,9 +81,9 @@ def has_drifted(live: WholeStatefulSet, made: Mapping[str, Any]) -> bool:
     """Whether somebody changed what a StatefulSet runs since it was made from `made`: how many pods, or which. What
     was added beside it (labels, annotations, node selectors, containers of other names) is no drift."""
     before, now = made["spec"], live.spec
-    template = canonical("PodTemplateSpec", now.get("template") or {})
+    template = known_canonical("PodTemplateSpec", now.get("template") or {})
     return now.get("replicas", 1) != before["replicas"] or not _contains(
-        template, canonical("PodTemplateSpec", before["template"])
+        template, known_canonical("PodTemplateSpec", before["template"])
     )
 
 
@@ -98,12 +98,12 @@ def _comparable(spec: Mapping[str, Any]) -> dict[str, Any]:
     strategy = spec.get("updateStrategy") or {}
     compared = {
         **spec,
-        "template": canonical("PodTemplateSpec", spec.get("template") or {}),
+        "template": known_canonical("PodTemplateSpec", spec.get("template") or {}),
         "updateStrategy": {**strategy, "rollingUpdate": dict(strategy.get("rollingUpdate") or {})},
     }
     if spec.get("volumeClaimTemplates"):
         claims = spec["volumeClaimTemplates"]
-        compared["volumeClaimTemplates"] = [canonical("PersistentVolumeClaim", claim) for claim in claims]
+        compared["volumeClaimTemplates"] = [known_canonical("PersistentVolumeClaim", claim) for claim in claims]
     return compared
 
 

@@ -14,8 +14,10 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
+
+import msgspec
 
 from lws_sched.api.quantity import InvalidQuantity, parse
 from lws_sched.core.podtypes import TYPES
@@ -46,6 +48,16 @@ def canonical(type_name: str, value: Mapping[str, Json]) -> dict[str, Json]:
         if content is not _ABSENT:
             written[field] = content
     return written
+
+
+def known_canonical(type_name: str, value: Mapping[str, Json]) -> Mapping[str, Json]:
+    """`canonical`, worked out once for a value that is looked at again and again. Nobody may change the answer."""
+    return _known_canonical(type_name, msgspec.json.encode(value))
+
+
+@lru_cache(maxsize=1024)
+def _known_canonical(type_name: str, text: bytes) -> Mapping[str, Json]:
+    return canonical(type_name, msgspec.json.decode(text))
 
 
 def unknown(type_name: str, value: Mapping[str, Json], path: str = "") -> Iterator[str]:

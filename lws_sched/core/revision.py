@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -30,7 +31,7 @@ from lws_sched.api.lws import (
     Template,
 )
 from lws_sched.api.quantity import InvalidQuantity
-from lws_sched.core.canonical import canonical, compact_json, unknown
+from lws_sched.core.canonical import canonical, compact_json, known_canonical, unknown
 from lws_sched.core.ownership import is_controlled_by, owner_reference
 
 Data = dict[str, Any]
@@ -57,8 +58,13 @@ def unversioned(lws: LeaderWorkerSet) -> Iterator[str]:
 
 def key(content: Data) -> str:
     """The revision key: FNV-1 (32 bit) of the data's bytes in decimal, spelled without vowels."""
+    return _hashed(compact_json(content))
+
+
+@lru_cache(maxsize=1024)
+def _hashed(text: bytes) -> str:
     digest = _FNV_OFFSET
-    for byte in compact_json(content):
+    for byte in text:
         digest = (digest * _FNV_PRIME & 0xFFFFFFFF) ^ byte
     return "".join(_ALPHABET[ord(digit) % len(_ALPHABET)] for digit in str(digest))
 
@@ -156,8 +162,8 @@ def _wire(template: LeaderWorkerTemplate) -> dict[str, Any]:
 def _data(template: dict[str, Any], network: dict[str, Any]) -> Data:
     return {
         "spec": {
-            "leaderWorkerTemplate": canonical("LeaderWorkerTemplate", template) | _REPLACE,
-            "networkConfig": canonical("NetworkConfig", network) | _REPLACE,
+            "leaderWorkerTemplate": {**known_canonical("LeaderWorkerTemplate", template), **_REPLACE},
+            "networkConfig": {**known_canonical("NetworkConfig", network), **_REPLACE},
         }
     }
 

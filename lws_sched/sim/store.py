@@ -18,7 +18,7 @@ import msgspec
 from lws_sched.api.meta import Object
 from lws_sched.kube.errors import Gone
 from lws_sched.sim.loop import SimClock
-from lws_sched.sim.objects import Json, Key, clone, key_of
+from lws_sched.sim.objects import Json, Key, key_of
 
 T = TypeVar("T", bound=Object)
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
@@ -43,8 +43,8 @@ class Version:
     def read(self, type_: type[T]) -> T:
         decoded = self._decoded.get(type_)
         if decoded is None:
-            # A copy: opaque parts of a Struct are the very dictionaries that it was decoded from.
-            decoded = self._decoded[type_] = msgspec.convert(clone(self.body), type_)
+            # By way of text, as from a real API server: what is read shares no part with what is stored.
+            decoded = self._decoded[type_] = msgspec.json.decode(msgspec.json.encode(self.body), type=type_)
         return decoded
 
 

@@ -47,7 +47,7 @@ class Extender:
 
         self.server = ThreadingHTTPServer((LOCALHOST, 0), Handler)
         self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     @property
     def port(self) -> int:
