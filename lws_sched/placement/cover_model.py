@@ -2,8 +2,9 @@
 
 With z_v = 1 where victim v goes, w_i workers and l_i leaders on node i:
 
-    sum_i w_i >= size - 1     sum_i l_i = 1     W_r w_i + L_r l_i <= f_ir + sum_v a_vir z_v  where node i is used
-    w_i, l_i = 0 unless every victim that bars node i goes              minimise the cost of z, part by part
+    sum_i w_i >= size - 1     sum_i l_i = 1     minimise the cost of z, part by part
+    W_r w_i + L_r l_i <= f_ir + sum_v a_vir z_v  where a member that asks for r stands on node i
+    w_i, l_i = 0 unless every victim that bars node i goes
 
 The parts of the cost are joined into as few whole numbers as stay well within what the solver counts exactly, and
 minimised one after the other, each held at its least from then on. Sets known not to be enough (the group may ask for
@@ -107,27 +108,41 @@ def _make_room(model: Any, cover: Cover, goes: Sequence[Any]) -> None:
     demand, (most, _) = cover.demand, cover.room(range(len(cover.victims)))
     workers, leaders, holders = [], [], _holders(cover)
     for node in range(len(cover.nodes)):
-        if not (most[node] or cover.takes_leader[node]):
-            continue
-        members = [(model.new_int_var(0, int(most[node]), ""), demand.worker)]
-        workers.append(members[0][0])
-        used = model.new_bool_var("")
-        model.add(members[0][0] <= int(most[node]) * used)
+        members = []
+        if most[node]:
+            count, is_there = model.new_int_var(0, int(most[node]), ""), model.new_bool_var("")
+            model.add(count <= int(most[node]) * is_there)
+            workers.append(count)
+            members.append(_Members(count, is_there, demand.worker.tolist()))
         if cover.takes_leader[node]:
             leader = model.new_bool_var("")
-            model.add_implication(leader, used)
-            members.append((leader, demand.leader))
             leaders.append(leader)
-        for victim in cover.bars.get(node, ()):
-            model.add_implication(used, goes[victim])
+            members.append(_Members(leader, leader, demand.leader.tolist()))
+        for each in members:
+            for victim in cover.bars.get(node, ()):
+                model.add_implication(each.is_there, goes[victim])
         for row in range(len(demand.resources)):
-            asked = [(variable, int(shape[row])) for variable, shape in members if shape[row]]
-            freed = sum(held[row] * goes[victim] for victim, held in holders[node] if held[row])
-            if asked:
-                taken = sum(amount * variable for variable, amount in asked)
-                model.add(taken <= int(cover.free[row, node]) + freed).only_enforce_if(used)
+            free = int(cover.free[row, node])
+            _hold(model, row, members, free + sum(held[row] * goes[victim] for victim, held in holders[node]))
     model.add(sum(workers) >= demand.workers)
     model.add_exactly_one(leaders)
+
+
+@dataclass(frozen=True)
+class _Members:
+    """Members that are alike on one node: how many, whether there is one, and what each takes of every resource."""
+
+    count: Any
+    is_there: Any
+    shape: Sequence[int]
+
+
+def _hold(model: Any, row: int, members: Sequence[_Members], free: Any) -> None:
+    """The node holds its members' share of one resource. Where it is over-committed, it is closed to those alone who
+    ask for the resource."""
+    asking = [each for each in members if each.shape[row]]
+    for each in asking:
+        model.add(sum(other.shape[row] * other.count for other in asking) <= free).only_enforce_if(each.is_there)
 
 
 def _holders(cover: Cover) -> list[list[tuple[int, list[int]]]]:

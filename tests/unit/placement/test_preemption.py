@@ -147,6 +147,18 @@ def test_the_leader_may_need_what_the_workers_do_not() -> None:
     assert evicted(snapshot, wanted, victims) == ("m-0",)
 
 
+def test_a_node_that_lacks_what_only_the_leader_asks_for_still_takes_workers() -> None:
+    """The crowded host has promised more devices than it has. Workers ask for none; they lack a pod's place there."""
+    victims = [
+        Victim(f"default/{name}-0", 0, (("r0-h0", ()),), True, f"2026-01-0{day}") for day, name in ((1, "a"), (2, "b"))
+    ]
+    devices = Standing("driver", "r0-h0", {GPU: 9})
+    nodes = [host("r0-h0", "rack-0", pods=3), host("r0-h1", "rack-0", pods=1)]
+    snapshot = fleet_of(nodes, [devices, *standing(victims)]).snapshot()
+    assert evicted(snapshot, urgent(2, leader=pod(gpu=8), worker=pod()), victims) == ("b-0",)
+    assert evicted(snapshot, urgent(3, leader=pod(gpu=8), worker=pod()), victims) == ("a-0", "b-0")
+
+
 def test_each_subgroup_needs_room_in_one_rack() -> None:
     """Four hosts are free in the block, but in pairs of one and three: the second pair needs one more in rack 0."""
     victims = [batch("a-0", "r0-h1"), batch("b-0", "r0-h2", created="2026-01-02"), batch("c-0", "r1-h3", "r1-h4")]
