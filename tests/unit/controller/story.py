@@ -7,7 +7,7 @@ story have come to the same end if and only if these are equal.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,12 @@ from lws_sched.api import names
 from lws_sched.api.core import CONTROLLER_REVISION, POD, SERVICE, STATEFUL_SET
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.meta import Kind
+from lws_sched.api.volcano import POD_GROUP
 from lws_sched.controller.app import Options, build
 from lws_sched.sim.faults import NONE, Faults
-from lws_sched.sim.objects import is_ready
+from lws_sched.sim.objects import clone, is_ready
 from lws_sched.sim.world import World
-from tests.controlplane.nodes import rack_nodes
+from tests.controlplane.nodes import RACK_LABEL, rack_nodes
 
 SET, NAMESPACE = "tale", "default"
 CONTROLLER = "controller"
@@ -122,25 +123,24 @@ class Told:
         sets = [version.body for version in self.world.server.list(LEADER_WORKER_SET, NAMESPACE)]
         return {
             "status": [_status(each) for each in sets],
-            "stateful sets": {
-                each["metadata"]["name"]: (each["metadata"]["labels"], each["spec"]) for each in self.all(STATEFUL_SET)
-            },
+            "stateful sets": _stateful_sets(self.all(STATEFUL_SET)),
             "services": sorted(each["metadata"]["name"] for each in self.all(SERVICE)),
             "revisions": sorted(
                 each["metadata"]["labels"][names.REVISION]
                 for each in self.all(CONTROLLER_REVISION)
                 if each["metadata"]["name"].startswith(SET) and "leaderWorkerTemplate" in each["data"]["spec"]
             ),
+            "pod groups": {each["metadata"]["name"]: (_owner(each), each["spec"]) for each in self.all(POD_GROUP)},
             "pods": {each["metadata"]["name"]: _pod(each) for each in self.all(POD)},
             "leaders": self.incarnations(),
         }
 
 
-def told(story: tuple[Step, ...], faults: Faults = NONE, *, seed: int = 1) -> Told:
-    """The story at its end. Raises NotReached where the world does not come to rest."""
+def told(story: tuple[Step, ...], faults: Faults = NONE, *, seed: int = 1, provider: str = "") -> Told:
+    """The story at its end, with this gang provider. Raises NotReached where the world does not come to rest."""
     world = World(seed=seed)
     world.create_nodes(rack_nodes(2, 4))
-    world.start(CONTROLLER, lambda runtime: build(runtime, Options()), faults=faults)
+    world.start(CONTROLLER, lambda runtime: build(runtime, Options(gang_provider=provider)), faults=faults)
     world.settle()
     tale = Told(world)
     for step in story:
@@ -153,6 +153,22 @@ def _status(lws: JsonObject) -> dict[str, Any]:
     status = dict(lws["status"])
     status["conditions"] = {each["type"]: each["status"] for each in status["conditions"]}
     return status
+
+
+def _stateful_sets(sets: Iterable[JsonObject]) -> dict[str, tuple[Any, ...]]:
+    """Labels, spec, and the rack that the pods are kept to, by name. Which rack a group was given is chance: racks are
+    numbered as they come, and their names left out."""
+    numbers, told = dict[str, int](), {}
+    for each in sorted(sets, key=lambda each: str(each["metadata"]["name"])):
+        spec = clone(each["spec"])
+        rack = spec["template"]["spec"].get("nodeSelector", {}).pop(RACK_LABEL, None)
+        told[each["metadata"]["name"]] = (each["metadata"]["labels"], spec, numbers.setdefault(rack, len(numbers)))
+    return told
+
+
+def _owner(body: JsonObject) -> str:
+    (owner,) = body["metadata"]["ownerReferences"]
+    return str(owner["name"])
 
 
 def _pod(pod: JsonObject) -> tuple[str, str, str, bool]:

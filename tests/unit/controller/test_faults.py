@@ -12,8 +12,11 @@ from typing import Any
 
 import pytest
 
+from lws_sched.api import names
 from lws_sched.api.core import SERVICE, STATEFUL_SET
-from lws_sched.sim.faults import Crash, Faults, Refusal
+from lws_sched.controller.volcano import PROVIDER
+from lws_sched.sim.faults import NONE, Crash, Faults, Refusal
+from tests.controlplane.nodes import RACK_LABEL
 from tests.unit.controller.story import CONTROLLER, SET, Step, Told, told
 
 EVERY = pytest.param(True, marks=pytest.mark.drill, id="every write")
@@ -34,6 +37,12 @@ def _rolling(**configuration: Any) -> dict[str, Any]:
 
 UNIQUE = {"subdomainPolicy": "UniquePerReplica"}
 LIMITED = {"lws-sched.io/max-group-restarts": "1", "lws-sched.io/restart-backoff": "1s"}
+CLAIM = {
+    "metadata": {"name": "models"},
+    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1024Mi"}}},
+}
+KEPT = {"whenDeleted": "Retain", "whenScaled": "Delete"}
+FOR_VOLCANO = "groups that volcano schedules, an update and a container that restarts"
 WORKER = f"{SET}-0-1"
 STORIES: dict[str, tuple[Step, ...]] = {
     "a set is created, scaled to nothing and back": (_create(), _edit(replicas=0), _edit(replicas=3)),
@@ -66,6 +75,16 @@ STORIES: dict[str, tuple[Step, ...]] = {
         lambda tale: tale.wait_ready(2),
         lambda tale: tale.delete_pod(f"{SET}-0"),
     ),
+    "an update of groups with claims": (
+        _create(template={"volumeClaimTemplates": [CLAIM], "persistentVolumeClaimRetentionPolicy": KEPT}),
+        _edit(image="two"),
+    ),
+    "a rack for each group, an update and a container that restarts": (
+        _create(annotations={names.EXCLUSIVE_TOPOLOGY: RACK_LABEL}),
+        _edit(image="two"),
+        lambda tale: tale.restart_container(WORKER),
+    ),
+    FOR_VOLCANO: (_create(), _edit(image="two"), lambda tale: tale.restart_container(WORKER)),
     "a container restarts": (_create(), lambda tale: tale.restart_container(WORKER)),
     "a group uses up its restarts": (
         _create(annotations=LIMITED, template={"restartPolicy": "RecreateGroupAfterStart"}),
@@ -85,8 +104,12 @@ FAULTS: dict[str, Callable[[int], Faults]] = {
 @cache
 def _undisturbed(story: str) -> tuple[dict[str, Any], int, int]:
     """The end, the fewest groups ready meanwhile, and how many writes it took."""
-    tale = told(STORIES[story])
+    tale = _told(story)
     return tale.end(), tale.fewest_ready(), tale.world.writes_of(CONTROLLER)
+
+
+def _told(story: str, faults: Faults = NONE, *, seed: int = 1) -> Told:
+    return told(STORIES[story], faults, seed=seed, provider=PROVIDER if story == FOR_VOLCANO else "")
 
 
 def _same_end(story: str, tale: Told, what: str) -> None:
@@ -98,7 +121,7 @@ def _same_end(story: str, tale: Told, what: str) -> None:
 
 @pytest.mark.parametrize("story", STORIES)
 def test_undisturbed_a_story_ends_with_every_group_ready(story: str) -> None:
-    tale = told(STORIES[story])
+    tale = _told(story)
     status = tale.end()["status"][0]
     assert tale.ready_groups() == status["replicas"] == status["readyReplicas"]
     assert status["conditions"].get("Failed") == ("True" if "uses up" in story else None)
@@ -112,7 +135,7 @@ def test_a_fault_at_any_write_changes_nothing_in_the_end(story: str, fault: str,
     apart = 1 if every else writes
     first = 1 + (list(STORIES).index(story) + list(FAULTS).index(fault)) % apart
     for write in range(first, writes + 1, apart):
-        _same_end(story, told(STORIES[story], FAULTS[fault](write)), f"{fault} at write {write} of {writes}")
+        _same_end(story, _told(story, FAULTS[fault](write)), f"{fault} at write {write} of {writes}")
 
 
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.drill) for seed in range(2, 21))])
@@ -121,4 +144,4 @@ def test_news_that_comes_late_and_twice_and_with_broken_watches_changes_nothing_
     story: str, seed: int
 ) -> None:
     faults = Faults(late=0.3, late_seconds=0.6, doubled=0.3, dropped=0.05)
-    _same_end(story, told(STORIES[story], faults, seed=seed), f"seed {seed}")
+    _same_end(story, _told(story, faults, seed=seed), f"seed {seed}")
