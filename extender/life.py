@@ -5,8 +5,8 @@ anew from the cluster each time, so a step that was lost (a crash, a refused wri
 by state of the record:
 
 - none or Waiting: ask for a place, unless the reservation was given back and no pod has come since.
-- Reserved: lift the gates of members that came before the plan. Give the slots back when no pod comes within 30 s.
-  Where a slot's node is lost or filled by others, or the scheduler refuses a member on its slot, or two barriers
+- Reserved: lift the gates of members that came before the plan. Give the slots back when no pod comes within 30 s of
+  somebody's trying to make it. Where a slot's node is lost or filled by others, or the scheduler refuses a member on its slot, or two barriers
   failed, or some pods never come: abort, as a pin cannot be undone.
 - Committed: only forward. Bindings left undone are posted; a member lost before its stage was bound takes all with it.
 - Bound: a member that comes back gets its slot, or another one where its node is lost or refused it. When the leader
@@ -36,6 +36,9 @@ NO_POD_SECONDS = 30.0
 """How long slots are held for pods that do not come."""
 MISSING_SECONDS = 60.0
 """How long slots are held for a group of which only some pods come (a quota may be full)."""
+BEHIND_SECONDS = 900.0
+"""How much longer than that, where the StatefulSet that is to make the pods has not been attended to yet: a cluster that
+makes thousands of pods is behind, and to take groups down adds to its work."""
 STICKY_SECONDS = 300.0
 """How long the slots of a group that is down are kept for its return."""
 REFUSED_SECONDS = 5.0
@@ -66,6 +69,9 @@ class View:
     """Members, by name, whose bind calls are held: nothing is wrong with their slots."""
     is_overfull: Callable[[str], bool] = lambda _: False
     """Whether a node, by name, has not enough for all that stands and is held on it, or is gone."""
+    attended: float = 0.0
+    """When the StatefulSet that is to make the missing pods was first seen attended to (as 0 before all time), inf while
+    it is not."""
     posted: bool = False
     """This process has posted every binding that the record commits, whatever our copy of the pods shows."""
     is_rush: bool = False
@@ -186,10 +192,10 @@ def _reserved(view: View, record: GroupPlacement) -> Step:
         left = NO_POD_SECONDS - records.age(record, view.stamp.now)
         return Step(again=left) if left > 0 else Step(write=records.given_back(record, view.stamp, records.HELD_BACK))
     if not view.pods:
-        left = NO_POD_SECONDS - records.age(record, view.stamp.now)
+        left = NO_POD_SECONDS - (view.stamp.now - _missed_since(view, seconds_of(record.status.since)))
         return Step(again=left) if left > 0 else Step(write=records.given_back(record, view.stamp))
     absent = 0 if is_leader_first(record, view.pods.get(0)) else record.spec.size - len(view.pods)
-    if absent and _ungated(view) and view.stamp.now - _newest(view) > MISSING_SECONDS:
+    if absent and _ungated(view) and view.stamp.now - _missed_since(view, _newest(view)) > MISSING_SECONDS:
         reason = f"{absent} of its {record.spec.size} pods were not created within {MISSING_SECONDS:g} s of the others"
         return _abort(view, record, reason)
     if absent:
@@ -434,6 +440,11 @@ def _unschedulable_message(pod: Pod) -> str:
 def _unschedulable_since(pod: Pod) -> float:
     condition = _unschedulable_condition(pod)
     return seconds_of(condition.last_transition_time) if condition else 0.0
+
+
+def _missed_since(view: View, expected: float) -> float:
+    """From when on pods are missed that were expected from a moment on: not while nobody had the time to make them."""
+    return max(expected, min(view.attended, expected + BEHIND_SECONDS))
 
 
 def _newest(view: View) -> float:

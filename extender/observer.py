@@ -5,6 +5,7 @@ The one question that costs a request is what admission makes of a template (`sh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -64,6 +65,8 @@ class Observer:
     """Generation and revision hash by the set's UID."""
     _restored: dict[tuple[str, str], tuple[int, LeaderWorkerSet]] = field(default_factory=dict)
     """Generation and the set at an older revision, by the set's UID and that revision."""
+    _attended_at: dict[tuple[str, int], float] = field(default_factory=dict)
+    """When the StatefulSet controller was first seen to have looked at a StatefulSet, by UID and generation."""
 
     def __post_init__(self) -> None:
         self.shapes = AdmittedShapes(self.runtime)
@@ -75,14 +78,16 @@ class Observer:
         record = self.records.get(group)
         if record is None or record.status.state != api.COMMITTED:
             self.committer.forget(group)
+        pods = self._members(group)
         return View(
             record=record,
             wanted=self._wanted(group),
-            pods=self._members(group),
+            pods=pods,
             is_healthy=partial(self.ledger.is_healthy, domain=records.required_domain(record) if record else None),
             is_overfull=self.ledger.is_overfull,
             stamp=self.stamp(),
             committing=self.committer.is_committing(group),
+            attended=self._attended(record, pods),
             posted=record is not None and self.committer.has_posted(record),
             is_rush=self.committer.was_busy(life.BOUND_SECONDS),
             held=self.barrier.held(group),
@@ -193,6 +198,24 @@ class Observer:
                 made = ""
             known = self._revisions[meta.uid] = (meta.generation, made)
         return known[1]
+
+    def _attended(self, record: GroupPlacement | None, pods: Mapping[int, Pod]) -> float:
+        """As `View.attended`: of the StatefulSet of the leaders as long as there is no leader, then of the workers'."""
+        if record is None or record.status.state != api.RESERVED or len(pods) >= record.spec.size:
+            return 0.0
+        leader = pods.get(0)
+        if leader is not None and leader.metadata.controller is None:
+            return 0.0
+        name = record.spec.leader_worker_set if leader is None else record.metadata.name
+        maker = self.sources.stateful_sets.get(record.metadata.namespace, name)
+        if maker is None:
+            return 0.0 if leader is None else math.inf
+        meta = maker.metadata
+        if maker.status.observed_generation < meta.generation:
+            return math.inf
+        if len(self._attended_at) >= REMEMBERED:
+            self._attended_at.clear()
+        return self._attended_at.setdefault((meta.uid, meta.generation), self.runtime.clock.now())
 
     def _members(self, group: str) -> Mapping[int, Pod]:
         """The pods of a group by worker index. A pod whose name does not fit its labels is nobody's member; nor is one

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import pytest
 
+from lws_sched.extender import life
 from tests.controlplane.nodes import RACK_LABEL
 from tests.drills.sabotage import Breakable
 from tests.scenarios.cluster import EXTENDER, GROUP_INDEX, PODS, SET_NAME, STATEFUL_SETS, WORKER_INDEX, Body, Cluster
-from tests.scenarios.conditions import all_groups_complete, records_are
+from tests.scenarios.conditions import all_groups_complete, no_pod_is_bound, records_are
 from tests.scenarios.manifests import ACCELERATOR, OUR_SCHEDULER, PER_HOST, lws, pod_template
 
 LWS = "leaderworkerset.sigs.k8s.io/"
@@ -59,6 +60,11 @@ def leaders(owner: Body) -> Body:
     return stateful_set("up", owner, 0, {WORKER_INDEX: "0"}, affinity)
 
 
+def workers(cluster: Breakable) -> Body:
+    leader = {"apiVersion": "v1", "kind": "Pod", **(cluster.find(PODS, "up-0") or {})}
+    return stateful_set("up-0", leader, 1, {WORKER_INDEX: "1"})
+
+
 def leader_is_scheduled(cluster: Cluster) -> str:
     leader = cluster.find(PODS, "up-0")
     return "" if leader and leader["spec"].get("nodeName") else "the leader has no node"
@@ -76,9 +82,22 @@ def test_the_leader_is_bound_first_and_its_workers_follow_to_the_slots_that_were
     if dies:
         uncontrolled.crash(EXTENDER)
         uncontrolled.start(EXTENDER)
-    leader = uncontrolled.find(PODS, "up-0") or {}
-    leader |= {"apiVersion": "v1", "kind": "Pod"}
-    uncontrolled.create(STATEFUL_SETS, stateful_set("up-0", leader, 1, {WORKER_INDEX: "1"}))
+    uncontrolled.create(STATEFUL_SETS, workers(uncontrolled))
     uncontrolled.eventually(all_groups_complete("up"))
     assert len(uncontrolled.racks_of("up")["up-0"]) == 1
     assert list((uncontrolled.record("up-0") or {})["status"]["slots"]) == list(uncontrolled.nodes_of("up").values())
+
+
+def test_a_leader_whose_workers_nobody_had_the_time_to_make_keeps_its_place(uncontrolled: Breakable) -> None:
+    """Who brings up thousands of pods at once is minutes behind with them. To take down who waits makes it worse."""
+    uncontrolled.has_racks(2, hosts=SIZE)
+    owner = the_set(uncontrolled)
+    uncontrolled.eventually(records_are("Reserved", ["up-0"]))
+    uncontrolled.create(STATEFUL_SETS, stateful_set("up", owner, 0, {WORKER_INDEX: "0"}))
+    uncontrolled.eventually(lambda each: "" if each.find(PODS, "up-0") else "no leader")
+    before, slots = uncontrolled.uids("up"), (uncontrolled.record("up-0") or {})["status"]["slots"]
+    uncontrolled.always(no_pod_is_bound("up"), seconds=life.MISSING_SECONDS + 5)
+    uncontrolled.create(STATEFUL_SETS, workers(uncontrolled))
+    uncontrolled.eventually(all_groups_complete("up"), within=60)
+    assert before.items() <= uncontrolled.uids("up").items(), "the leader was taken down"
+    assert list(uncontrolled.nodes_of("up").values()) == list(slots)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from msgspec.structs import replace as replaced
@@ -124,6 +125,22 @@ class TestReserved:
         assert state_of(step) == api.ABORTING
         assert step.write is not None
         assert step.write.status.reason == "1 of its 3 pods were not created within 60 s of the others"
+
+    def test_pods_that_nobody_had_the_time_to_make_are_not_missed(self) -> None:
+        """A cluster that makes thousands of pods is behind with them, not out of quota."""
+
+        def seen(attended: float, age: float = 80) -> Step:
+            return decide(replace(view(record(api.RESERVED, age=age), {0: pod(0, age=age)}), attended=attended))
+
+        assert seen(math.inf).write is None
+        assert seen(NOW - 50).write is None
+        assert state_of(seen(NOW - 70)) == api.ABORTING
+        assert state_of(seen(math.inf, age=life.BEHIND_SECONDS + 70)) == api.ABORTING
+
+    def test_a_reservation_is_not_given_back_while_nobody_had_the_time_to_make_its_pods(self) -> None:
+        assert decide(replace(view(record(api.RESERVED, age=40)), attended=math.inf)).write is None
+        assert decide(replace(view(record(api.RESERVED, age=40)), attended=NOW - 20)).write is None
+        assert state_of(decide(replace(view(record(api.RESERVED, age=40)), attended=NOW - 35))) == api.WAITING
 
     def test_workers_that_cannot_exist_before_the_leader_runs_are_not_missed(self) -> None:
         waiting = view(record(api.RESERVED, age=90, leader_first=True), {0: pod(0, age=80)})
