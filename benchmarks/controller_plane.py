@@ -30,6 +30,7 @@ REQUESTS = 16
 SETS = path_of("leaderworkerset.x-k8s.io/v1/leaderworkersets", NAMESPACE)
 STATEFUL_SETS = path_of("apps/v1/statefulsets", NAMESPACE)
 PODS = path_of("pods", NAMESPACE)
+EVENTS = path_of("events.k8s.io/v1/events", NAMESPACE)
 SERVICES = path_of("services", NAMESPACE)
 PLAIN = "plain"
 """Label of every pod of the plain sets, and the Service in front of them."""
