@@ -24,9 +24,10 @@ from random import Random
 from typing import Any
 
 from lws_sched.cli.source import Source
+from lws_sched.intake.answers import Answer
 from lws_sched.intake.documents import Document
 from lws_sched.intake.sets import sets_of
-from lws_sched.intake.what_if import Answer, what_if
+from lws_sched.intake.what_if import what_if
 from tests.controlplane.client import Client, path_of
 from tests.controlplane.nodes import BLOCK_LABEL, NODES, RACK_LABEL, create_nodes, rack_nodes
 from tests.controlplane.plane import ControlPlane

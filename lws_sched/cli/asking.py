@@ -18,7 +18,7 @@ from lws_sched.cli.output import Exit, fail, say
 from lws_sched.cli.source import read_texts
 from lws_sched.intake.documents import BadInput
 from lws_sched.service.client import PlacementClient
-from lws_sched.service.desk import Refusal
+from lws_sched.service.refusal import Refusal
 
 TOKEN = "LWS_SCHED_TOKEN"
 _OF_THE_USER = ("INVALID_ARGUMENT", "NOT_FOUND")

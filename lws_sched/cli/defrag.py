@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from lws_sched.cli.output import Exit, plural, print_json, print_lines, progress, say
 from lws_sched.cli.plan import ours
 from lws_sched.cli.source import FileCluster, LiveCluster, Source, once, read_sets, speaking
+from lws_sched.intake.answers import answers_json
 from lws_sched.intake.defrag import Plan, Step, plan_moves
 from lws_sched.intake.documents import BadInput
-from lws_sched.intake.what_if import answers_json
 
 if TYPE_CHECKING:
     from lws_sched.cli.asking import Server

@@ -18,7 +18,7 @@ from lws_sched.api.topology import TOPOLOGY
 from lws_sched.cli.output import Exit, fail, say
 from lws_sched.cli.source import FileCluster, LiveCluster, Source, speaking
 from lws_sched.intake.cluster import levels_of
-from lws_sched.intake.what_if import template_shapes
+from lws_sched.intake.shapes import template_shapes
 from lws_sched.kube.admitted import admitted_shapes
 from lws_sched.kube.clock import SystemClock
 from lws_sched.kube.errors import ApiError

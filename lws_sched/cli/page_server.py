@@ -17,13 +17,13 @@ from lws_sched.admission.server import Upkeep
 from lws_sched.admission.web import WebServer
 from lws_sched.cli import endpoints
 from lws_sched.cli.config import ExtenderConfiguration, address
+from lws_sched.intake.answers import answers_json
 from lws_sched.intake.documents import BadInput
-from lws_sched.intake.what_if import answers_json
 from lws_sched.kube.port import Clock
 from lws_sched.kube.runtime import ThreadedRuntime
 from lws_sched.service import placement_pb2 as pb
 from lws_sched.service.calls import Calls
-from lws_sched.service.desk import Refusal
+from lws_sched.service.refusal import Refusal
 from lws_sched.service.translation import answer_of
 from lws_sched.telemetry.counts import Instrument
 from lws_sched.web.doors import TokenDoor

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.cli.output import Cell, Exit, listed, print_json, print_lines, print_table, progress, say
 from lws_sched.cli.source import Source, once, read_sets, speaking
-from lws_sched.intake.sets import planned_as_ours
-from lws_sched.intake.what_if import Answer, answers_json, what_if
+from lws_sched.intake.answers import Answer, answers_json
 
 if TYPE_CHECKING:
     from lws_sched.cli.asking import Server
@@ -32,11 +32,20 @@ def run(
 def _planned(files: Sequence[str], namespace: str, source: Mapping[str, Any]) -> Sequence[Answer]:
     sets = read_sets(files, namespace)
     opened = Source(**source).open()
-    cluster = opened.read()
+    with ThreadPoolExecutor(1) as beside:
+        # Importing it takes about as long as the API server takes to answer.
+        planner = beside.submit(_planner)
+        cluster = opened.read()
     sets = tuple(map(ours, sets))
     shapes = opened.shapes(cluster, sets)
     with progress("planning"):
-        return what_if(cluster, sets, shapes, now=opened.now())
+        return planner.result()(cluster, sets, shapes, now=opened.now())
+
+
+def _planner() -> Callable[..., tuple[Answer, ...]]:
+    from lws_sched.intake.what_if import what_if
+
+    return what_if
 
 
 def _asked(server: Server, files: Sequence[str], namespace: str, source: Mapping[str, Any]) -> Sequence[Answer]:
@@ -49,6 +58,8 @@ def _asked(server: Server, files: Sequence[str], namespace: str, source: Mapping
 
 
 def ours(lws: LeaderWorkerSet) -> LeaderWorkerSet:
+    from lws_sched.intake.sets import planned_as_ours
+
     planned, notes = planned_as_ours(lws)
     for note in notes:
         say(f"note: {note}")

@@ -26,12 +26,10 @@ from lws_sched.cli.output import Exit, fail, progress, say
 from lws_sched.intake import documents
 from lws_sched.intake.cluster import KINDS, Cluster, cluster_of, level_list
 from lws_sched.intake.documents import BadInput, Document
-from lws_sched.intake.sets import sets_of
-from lws_sched.intake.wanted import MemberShapes
-from lws_sched.intake.what_if import template_shapes
 from lws_sched.placement import Level
 
 if TYPE_CHECKING:
+    from lws_sched.intake.wanted import MemberShapes
     from lws_sched.kube.client import Client
 
 STDIN = "-"
@@ -101,6 +99,8 @@ class FileCluster:
         return _read_by(found, self.levels)
 
     def shapes(self, cluster: Cluster, sets: Sequence[LeaderWorkerSet]) -> dict[str, MemberShapes]:
+        from lws_sched.intake.shapes import template_shapes
+
         return {key_of(lws): template_shapes(cluster, lws) for lws in sets}
 
     def now(self) -> None:
@@ -160,6 +160,8 @@ def once(*paths: str) -> None:
 
 def read_sets(paths: Sequence[str], namespace: str) -> tuple[LeaderWorkerSet, ...]:
     """The LeaderWorkerSets of some files. Raises BadInput."""
+    from lws_sched.intake.sets import sets_of
+
     return sets_of(_documents(paths), _called(paths), namespace)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lws_sched.api import names
 from lws_sched.api.core import NODE, POD, PRIORITY_CLASS, Node, Pod, PriorityClass
@@ -20,9 +20,12 @@ from lws_sched.api.quantity import InvalidQuantity
 from lws_sched.api.topology import TOPOLOGY, Topology, TopologyLevel
 from lws_sched.intake.documents import BadInput, Document, bad_quantity, decode
 from lws_sched.intake.standing import Held, held_slots, node_state, standing_node, tenant_of
-from lws_sched.intake.taken import Taken
-from lws_sched.placement import LEVELS, Fleet, Level, Snapshot, pod_requests
+from lws_sched.placement import LEVELS, Level, pod_requests
 from lws_sched.placement.topology import Axis, level_of
+
+if TYPE_CHECKING:
+    from lws_sched.intake.taken import Taken
+    from lws_sched.placement import Fleet, Snapshot
 
 T = TypeVar("T", bound=Object)
 
@@ -61,6 +64,8 @@ class Cluster:
 
         Raises InvalidQuantity.
         """
+        from lws_sched.placement import Fleet
+
         fleet = Fleet(self.levels or levels_of(self.topologies) or LEVELS)
         for node in self.nodes:
             fleet.set_node(node_state(node))

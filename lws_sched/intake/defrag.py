@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from lws_sched.api.lws import LeaderWorkerSet
+from lws_sched.intake.answers import Answer
 from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.standing_groups import Standing, relocate, standing_groups, standing_pods
 from lws_sched.intake.wanted import MemberShapes, WantedGroup
-from lws_sched.intake.what_if import Answer, answer_of, groups_wanted, what_if
+from lws_sched.intake.what_if import answer_of, groups_wanted, what_if
 from lws_sched.placement import Budget, Defragmentation, Fleet, Tenant, defragment
 from lws_sched.placement.relocation import Movable
 

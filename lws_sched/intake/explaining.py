@@ -16,12 +16,11 @@ from lws_sched.api.meta import key_of
 from lws_sched.api.placement import HOLDING, WAITING
 from lws_sched.api.timestamps import age, seconds_of
 from lws_sched.core.desired import scheduler_of
+from lws_sched.intake.answers import Answer
 from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.documents import BadInput
 from lws_sched.intake.groups import BOUND, Group, group_of_pod, groups_of
-from lws_sched.intake.sets import on_our_scheduler
 from lws_sched.intake.wanted import Ask, MemberShapes, ask_of, is_ours, unsupported
-from lws_sched.intake.what_if import Answer, what_if
 
 PREFIXES = ("lws/", "leaderworkerset/", "group/", "groupplacement/", "gp/", "pod/")
 
@@ -126,6 +125,9 @@ def _planned_now(
     cluster = whole()
     if cluster is None:
         return {}
+    from lws_sched.intake.sets import on_our_scheduler
+    from lws_sched.intake.what_if import what_if
+
     ours = lws if is_ours(lws) else on_our_scheduler(lws)
     answers = what_if(cluster, (ours,), shapes(cluster, (ours,)), now=now)
     return {answer.key: answer for answer in answers if not answer.standing}

@@ -7,6 +7,7 @@ pods to ask it about, before any pod exists; what it answers, or the templates a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from lws_sched.api import names
 from lws_sched.api.core import POD, PodSpec, PodTemplate
 from lws_sched.api.lws import LeaderWorkerSet, Template
+from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.wanted import MemberShapes
 from lws_sched.placement import shape_of
 
@@ -38,6 +40,19 @@ def member_shapes(specs: Sequence[PodSpec]) -> MemberShapes:
     leader, worker = specs[0], specs[-1]
     preempts = leader.preemption_policy != "Never"
     return MemberShapes(shape_of(leader), shape_of(worker), priority=leader.priority, preempts=preempts)
+
+
+def template_shapes(cluster: Cluster, lws: LeaderWorkerSet) -> MemberShapes:
+    """The shapes of members as their templates have them, with the priority that the cluster's classes give them.
+
+    What else admission would add is unknown here: LimitRange defaults, overhead, injected sidecars.
+    """
+    specs = [spec_of(body) for body in dry_runs(lws)]
+    found, name = member_shapes(specs), specs[0].priority_class_name
+    for each in cluster.priority_classes:
+        if each.metadata.name == name if name else each.global_default:
+            return replace(found, priority=each.value)
+    return found
 
 
 def _leader_body(lws: LeaderWorkerSet, template: Template) -> dict[str, Any]:

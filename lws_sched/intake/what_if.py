@@ -7,19 +7,17 @@ extender would; whoever has no place then gets one where groups or pods of lower
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from lws_sched.api import names
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import HOLDING
 from lws_sched.intake import wanted
+from lws_sched.intake.answers import Answer
 from lws_sched.intake.cluster import Cluster, Member
 from lws_sched.intake.room_made import make_room
-from lws_sched.intake.shapes import dry_runs, member_shapes, spec_of
 from lws_sched.intake.wanted import MemberShapes, WantedGroup
 from lws_sched.placement import Budget, Decision, GroupRequest, Placed, Refused, Snapshot, plan
 from lws_sched.placement.node import natural_key
@@ -27,35 +25,6 @@ from lws_sched.placement.topology import HOSTNAME, key_or_name
 
 SOLVER_BUDGET = Budget(deterministic_time=0.1)
 """The extender's: a larger one could promise what is then not done."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What becomes of one group. `slots` are (pod, node) pairs by worker index; empty where it has no place."""
-
-    key: str
-    """`namespace/leader-pod-name`."""
-    size: int
-    feasible: bool
-    level: str = ""
-    domain: str = ""
-    slots: tuple[tuple[str, str], ...] = ()
-    proof: str = ""
-    """`exact`, `optimal`, `feasible`, `infeasible` or `undecided`."""
-    value: int = 0
-    bound: int = 0
-    reason: str = ""
-    fix: str = ""
-    standing: bool = False
-    """Whether it has this place already."""
-
-    @property
-    def name(self) -> str:
-        return self.key.partition("/")[2]
-
-    @property
-    def namespace(self) -> str:
-        return self.key.partition("/")[0]
 
 
 def what_if(
@@ -145,19 +114,6 @@ def groups_wanted(sets: Sequence[LeaderWorkerSet], shapes: Mapping[str, MemberSh
         for lws in sets
         for group in (_group(lws, index, shapes[key_of(lws)]) for index in range(lws.spec.replicas))
     }
-
-
-def template_shapes(cluster: Cluster, lws: LeaderWorkerSet) -> MemberShapes:
-    """The shapes of members as their templates have them, with the priority that the cluster's classes give them.
-
-    What else admission would add is unknown here: LimitRange defaults, overhead, injected sidecars.
-    """
-    specs = [spec_of(body) for body in dry_runs(lws)]
-    found, name = member_shapes(specs), specs[0].priority_class_name
-    for each in cluster.priority_classes:
-        if each.metadata.name == name if name else each.global_default:
-            return replace(found, priority=each.value)
-    return found
 
 
 def _group(lws: LeaderWorkerSet, index: int, shapes: MemberShapes) -> WantedGroup:
@@ -266,27 +222,6 @@ def answer_of(group: WantedGroup, decision: Decision) -> Answer:
         reason=decision.reason,
         fix=decision.fix,
     )
-
-
-def answers_json(answers: Sequence[Answer]) -> list[dict[str, Any]]:
-    """The answers in their order. A name that two of them share is given with its namespace."""
-    names = Counter(answer.name for answer in answers)
-    return [answer_json(each) | ({"name": each.key} if names[each.name] > 1 else {}) for each in answers]
-
-
-def answer_json(answer: Answer) -> dict[str, Any]:
-    """As commands and the page tell it."""
-    return {
-        "name": answer.name,
-        "feasible": answer.feasible,
-        "domain": {"level": answer.level, "value": answer.domain} if answer.feasible else None,
-        "slots": [{"pod": pod, "node": node} for pod, node in answer.slots],
-        "proof": answer.proof,
-        "value": answer.value,
-        "bound": answer.bound,
-        "reason": answer.reason,
-        "fix": answer.fix,
-    }
 
 
 def _unsupported(group: WantedGroup, sentence: str) -> Answer:

@@ -6,8 +6,8 @@ from lws_sched.api.core import POD, PodSpec
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.intake import shapes
 from lws_sched.intake.cluster import Cluster as Objects
+from lws_sched.intake.shapes import template_shapes
 from lws_sched.intake.wanted import MemberShapes
-from lws_sched.intake.what_if import template_shapes
 from lws_sched.kube.errors import Forbidden, Invalid, NotFound, Unavailable
 from lws_sched.kube.port import Cluster
 

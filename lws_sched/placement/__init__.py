@@ -31,38 +31,45 @@ Amounts are integers in scheduler units (`lws_sched.api.quantity`); `shape_of` m
 - `load_solver` reads the solver's libraries in before the first question needs them.
 - `violations` checks a placement independently of all that; `plan` does so before it answers, and raises
   AssertionError where a placement is wrong. What a user got wrong is never raised: it is a refusal with a sentence.
+
+A module is imported when a name of it is first asked for: who only wants to say what a node or a request is loads no
+search, and no numpy.
 """
 
 from __future__ import annotations
 
-from lws_sched.placement.batch import BatchAnswer, plan_together
-from lws_sched.placement.check import violations
-from lws_sched.placement.defragment import Defragmentation, defragment
-from lws_sched.placement.explain import Diagnosis, diagnose
-from lws_sched.placement.fleet import Fleet
-from lws_sched.placement.node import NodeFacts, NodeState, Taint, Tenant
-from lws_sched.placement.plan import plan
-from lws_sched.placement.preempt import Eviction, preempt
-from lws_sched.placement.relocation import Movable, Move
-from lws_sched.placement.replacement import Replacement, replace_lost
-from lws_sched.placement.request import (
-    Amounts,
-    Budget,
-    Decision,
-    GroupRequest,
-    Placed,
-    PodShape,
-    Refused,
-    Requirement,
-    Toleration,
-)
-from lws_sched.placement.shape import pod_requests, shape_of
-from lws_sched.placement.snapshot import Snapshot
-from lws_sched.placement.solver import load_solver
-from lws_sched.placement.topology import LEVELS, Level, UnknownLevel, levels_on, resolve
-from lws_sched.placement.torus import fit_box, pack_boxes, preempt_box
-from lws_sched.placement.torus_grid import BoxRequest, Torus
-from lws_sched.placement.victims import Cost, Victim
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lws_sched.placement.batch import BatchAnswer, plan_together
+    from lws_sched.placement.check import violations
+    from lws_sched.placement.defragmentation import Defragmentation, defragment
+    from lws_sched.placement.explain import Diagnosis, diagnose
+    from lws_sched.placement.fleet import Fleet
+    from lws_sched.placement.node import NodeFacts, NodeState, Taint, Tenant
+    from lws_sched.placement.planning import plan
+    from lws_sched.placement.preemption import Eviction, preempt
+    from lws_sched.placement.relocation import Movable, Move
+    from lws_sched.placement.replacement import Replacement, replace_lost
+    from lws_sched.placement.request import (
+        Amounts,
+        Budget,
+        Decision,
+        GroupRequest,
+        Placed,
+        PodShape,
+        Refused,
+        Requirement,
+        Toleration,
+    )
+    from lws_sched.placement.shape import pod_requests, shape_of
+    from lws_sched.placement.snapshot import Snapshot
+    from lws_sched.placement.solver import load_solver
+    from lws_sched.placement.topology import LEVELS, Level, UnknownLevel, levels_on, resolve
+    from lws_sched.placement.torus import fit_box, pack_boxes, preempt_box
+    from lws_sched.placement.torus_grid import BoxRequest, Torus
+    from lws_sched.placement.victims import Cost, Victim
 
 __all__ = [
     "Amounts",
@@ -110,3 +117,35 @@ __all__ = [
     "shape_of",
     "violations",
 ]
+
+_HOMES = {
+    "batch": "BatchAnswer plan_together",
+    "check": "violations",
+    "defragmentation": "Defragmentation defragment",
+    "explain": "Diagnosis diagnose",
+    "fleet": "Fleet",
+    "node": "NodeFacts NodeState Taint Tenant",
+    "planning": "plan",
+    "preemption": "Eviction preempt",
+    "relocation": "Movable Move",
+    "replacement": "Replacement replace_lost",
+    "request": "Amounts Budget Decision GroupRequest Placed PodShape Refused Requirement Toleration",
+    "shape": "pod_requests shape_of",
+    "snapshot": "Snapshot",
+    "solver": "load_solver",
+    "topology": "LEVELS Level UnknownLevel levels_on resolve",
+    "torus": "fit_box pack_boxes preempt_box",
+    "torus_grid": "BoxRequest Torus",
+    "victims": "Cost Victim",
+}
+"""The names by the module that defines them. No module may be called like one of them: it would stand in its place."""
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+if not TYPE_CHECKING:  # else any name would be right
+
+    def __getattr__(name: str) -> Any:
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__} has no attribute {name}")
+        found = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
+        return found

@@ -16,7 +16,7 @@ from lws_sched.placement import wording
 from lws_sched.placement.exact import search
 from lws_sched.placement.hunt import Hunt
 from lws_sched.placement.obstruction import covers
-from lws_sched.placement.preempt import despite, listed
+from lws_sched.placement.preemption import despite, listed
 from lws_sched.placement.request import Budget, GroupRequest, Placed, Refused
 from lws_sched.placement.room import Asked, asked
 from lws_sched.placement.snapshot import Snapshot

@@ -18,7 +18,7 @@ import numpy as np
 from lws_sched.placement import torus_model
 from lws_sched.placement.batch import BatchAnswer
 from lws_sched.placement.node import natural_key
-from lws_sched.placement.preempt import Eviction, reason_for
+from lws_sched.placement.preemption import Eviction, reason_for
 from lws_sched.placement.request import Budget, Decision, Placed, Refused
 from lws_sched.placement.room import room_for
 from lws_sched.placement.snapshot import Snapshot

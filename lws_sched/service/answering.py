@@ -22,10 +22,10 @@ from lws_sched.intake.defrag import plan_moves
 from lws_sched.intake.documents import BadInput
 from lws_sched.intake.explaining import explain
 from lws_sched.intake.sets import planned_as_ours, sets_of
-from lws_sched.intake.shapes import dry_runs, member_shapes
+from lws_sched.intake.shapes import dry_runs, member_shapes, template_shapes
 from lws_sched.intake.taken import Taken
 from lws_sched.intake.wanted import MemberShapes
-from lws_sched.intake.what_if import template_shapes, what_if
+from lws_sched.intake.what_if import what_if
 from lws_sched.service import placement_pb2 as pb
 from lws_sched.service.frames import WATCHED, Admitted, Changes, Explain, Plan, Question, Template
 from lws_sched.service.translation import answer_message, explain_message, moves_message

@@ -19,8 +19,9 @@ from lws_sched.kube.errors import ApiError, Forbidden, Invalid, NotFound
 from lws_sched.kube.port import Runtime
 from lws_sched.service import frames
 from lws_sched.service import placement_pb2 as pb
-from lws_sched.service.desk import Desk, Patience, Refusal
+from lws_sched.service.desk import Desk, Patience
 from lws_sched.service.frames import Admitted, Template
+from lws_sched.service.refusal import Refusal
 from lws_sched.service.watching import Hub
 
 M = TypeVar("M")

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from lws_sched.intake.defrag import Plan
+from lws_sched.intake.answers import Answer
 from lws_sched.intake.explaining import Explained
-from lws_sched.intake.what_if import Answer
 from lws_sched.service import placement_pb2 as pb
-from lws_sched.service.desk import Refusal
 from lws_sched.service.limits import MESSAGE_BYTES
 from lws_sched.service.placement_pb2_grpc import PlacementStub
+from lws_sched.service.refusal import Refusal
 from lws_sched.service.translation import answer_of, explained, plan_of
+
+if TYPE_CHECKING:
+    from lws_sched.intake.defrag import Plan
 
 SECONDS = 60.0
 """How long an answer is waited for."""

@@ -18,6 +18,7 @@ from typing import Protocol
 from lws_sched.service import frames
 from lws_sched.service.feed import Feed, Reader
 from lws_sched.service.frames import Admitted, Done, Failed, Never, Question, Template, Templates
+from lws_sched.service.refusal import Refusal
 
 log = logging.getLogger(__name__)
 
@@ -30,15 +31,6 @@ MEMORY_BYTES = 512 << 20
 """Of one process: a fifth of that is what 5,000 nodes and their pods take. All together must fit into the memory of the
 extender's container, as a container that has too little is killed whole."""
 COMMAND = (sys.executable, "-m", "lws_sched.service.worker", str(MEMORY_BYTES))
-
-
-class Refusal(Exception):
-    """Why there is no answer: the name of a gRPC status, and one sentence for the caller."""
-
-    def __init__(self, code: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.code = code
-        self.sentence = sentence
 
 
 class Patience(Protocol):

@@ -25,8 +25,8 @@ from lws_sched.admission.certificates import Certificate
 from lws_sched.kube.port import Clock
 from lws_sched.service import placement_pb2 as pb
 from lws_sched.service.calls import Call, Calls
-from lws_sched.service.desk import Refusal
 from lws_sched.service.limits import MESSAGE_BYTES
+from lws_sched.service.refusal import Refusal
 from lws_sched.service.watching import WATCHERS
 from lws_sched.telemetry import families
 from lws_sched.telemetry.counts import Counter, Histogram, Instrument

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from lws_sched.api import names
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
-from lws_sched.intake.defrag import Plan, Step
+from lws_sched.intake.answers import Answer
 from lws_sched.intake.explaining import Explained
 from lws_sched.intake.groups import Group, Member
 from lws_sched.intake.wanted import Ask
-from lws_sched.intake.what_if import Answer
 from lws_sched.service import placement_pb2 as pb
+
+if TYPE_CHECKING:
+    from lws_sched.intake.defrag import Plan
 
 
 def answer_message(answer: Answer) -> pb.Answer:
@@ -132,6 +135,8 @@ def moves_message(plan: Plan) -> pb.Moves:
 
 
 def plan_of(message: pb.Moves) -> Plan:
+    from lws_sched.intake.defrag import Plan, Step
+
     steps = tuple(
         Step(move.group, tuple((pod.pod, pod.from_node, pod.to_node) for pod in move.pods), move.is_owned)
         for move in message.moves

@@ -14,7 +14,7 @@ from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.kube.port import Change, Informer
 from lws_sched.service import placement_pb2 as pb
-from lws_sched.service.desk import Refusal
+from lws_sched.service.refusal import Refusal
 from lws_sched.service.translation import placement_message
 
 WATCHERS = 24

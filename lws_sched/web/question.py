@@ -14,11 +14,12 @@ import yaml
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import key_of
 from lws_sched.intake import documents
+from lws_sched.intake.answers import answers_json
 from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.documents import BadInput
 from lws_sched.intake.sets import planned_as_ours, sets_of
 from lws_sched.intake.wanted import MemberShapes
-from lws_sched.intake.what_if import answers_json, what_if
+from lws_sched.intake.what_if import what_if
 
 CALLED = "the manifest"
 NAMESPACE = "default"

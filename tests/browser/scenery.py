@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lws_sched.api.timestamps import micro_time
+from lws_sched.intake.answers import Answer
 from lws_sched.intake.cluster import Cluster, cluster_of
 from lws_sched.intake.documents import Document
 from lws_sched.intake.sets import sets_of
-from lws_sched.intake.what_if import Answer, template_shapes, what_if
+from lws_sched.intake.shapes import template_shapes
+from lws_sched.intake.what_if import what_if
 from tests.controlplane.nodes import rack_nodes
 from tests.scenarios.manifests import LeaderWorkerSet, lws, pod
 

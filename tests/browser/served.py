@@ -13,7 +13,7 @@ from lws_sched.admission import certificates
 from lws_sched.admission.callers import Callers, Right, Verdict
 from lws_sched.admission.web import TlsPolicy, WebServer
 from lws_sched.intake.cluster import Cluster
-from lws_sched.intake.what_if import template_shapes
+from lws_sched.intake.shapes import template_shapes
 from lws_sched.kube.clock import SystemClock
 from lws_sched.placement import LEVELS
 from lws_sched.web.doors import Door, KeyDoor, TokenDoor

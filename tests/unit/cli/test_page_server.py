@@ -12,7 +12,7 @@ from lws_sched.cli.page_server import ANSWER_SECONDS, QUESTIONS, Planned
 from lws_sched.intake.documents import BadInput
 from lws_sched.service import placement_pb2 as pb
 from lws_sched.service.calls import Asking, Calls
-from lws_sched.service.desk import Refusal
+from lws_sched.service.refusal import Refusal
 from lws_sched.sim.loop import SimClock
 from lws_sched.web.question import LONGEST, Refused
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from lws_sched.api.meta import key_of
+from lws_sched.intake.answers import Answer
 from lws_sched.intake.cluster import cluster_of
 from lws_sched.intake.documents import Document
 from lws_sched.intake.sets import sets_of
-from lws_sched.intake.what_if import Answer, template_shapes, what_if
+from lws_sched.intake.shapes import template_shapes
+from lws_sched.intake.what_if import what_if
 from lws_sched.placement import Budget
 from tests.unit.cli.commands import Body, LeaderWorkerSet, lws, priority_class, racks, record, taken
 

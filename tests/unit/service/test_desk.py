@@ -16,9 +16,10 @@ from lws_sched.api.core import NODE, POD
 from lws_sched.service import desk as module
 from lws_sched.service import frames
 from lws_sched.service import placement_pb2 as pb
-from lws_sched.service.desk import COMMAND, Desk, Refusal
+from lws_sched.service.desk import COMMAND, Desk
 from lws_sched.service.feed import Feed
 from lws_sched.service.frames import Admitted, Template
+from lws_sched.service.refusal import Refusal
 from lws_sched.sim.manifests import filler, rack_nodes
 from lws_sched.sim.world import World
 

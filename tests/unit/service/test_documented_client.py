@@ -13,7 +13,7 @@ import yaml
 
 from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.service.client import PlacementClient
-from lws_sched.service.desk import Refusal
+from lws_sched.service.refusal import Refusal
 from lws_sched.sim.manifests import rack_nodes
 from tests.scenarios.manifests import lws
 from tests.unit.service.served import ADMIN, NAME, VIEWER, Served, serving

@@ -21,8 +21,9 @@ from lws_sched.service import frames
 from lws_sched.service import placement_pb2 as pb
 from lws_sched.service.answering import Known, answered
 from lws_sched.service.calls import Calls
-from lws_sched.service.desk import Desk, Refusal
+from lws_sched.service.desk import Desk
 from lws_sched.service.frames import Admitted, Changes, Template
+from lws_sched.service.refusal import Refusal
 from lws_sched.service.watching import Hub
 from lws_sched.sim.loop import SimClock
 from lws_sched.sim.manifests import filler, rack_nodes

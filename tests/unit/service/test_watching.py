@@ -11,7 +11,7 @@ from lws_sched.api.meta import Meta
 from lws_sched.api.placement import GroupPlacement, GroupPlacementSpec
 from lws_sched.kube.port import Change, Informer
 from lws_sched.service import placement_pb2 as pb
-from lws_sched.service.desk import Refusal
+from lws_sched.service.refusal import Refusal
 from lws_sched.service.watching import MOST_UNTOLD, WATCHERS, Hub
 
 

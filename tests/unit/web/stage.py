@@ -13,7 +13,7 @@ from lws_sched.api.lws import LEADER_WORKER_SET
 from lws_sched.api.meta import Kind
 from lws_sched.api.placement import GROUP_PLACEMENT
 from lws_sched.api.timestamps import micro_time
-from lws_sched.intake.what_if import template_shapes
+from lws_sched.intake.shapes import template_shapes
 from lws_sched.kube.informer import Informer
 from lws_sched.kube.port import Clock
 from lws_sched.kube.store import WatchEvent

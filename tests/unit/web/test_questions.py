@@ -10,7 +10,7 @@ import yaml
 
 from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.documents import BadInput
-from lws_sched.intake.what_if import template_shapes
+from lws_sched.intake.shapes import template_shapes
 from lws_sched.web import question
 from lws_sched.web.question import Questions, Refused
 from tests.scenarios.manifests import LeaderWorkerSet
