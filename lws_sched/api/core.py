@@ -156,9 +156,16 @@ class NodeSpec(Wire, frozen=True, kw_only=True):
     taints: tuple[Taint, ...] = ()
 
 
+class NodeCondition(Wire, frozen=True, kw_only=True):
+    """Without its times: kubelets write them every few minutes, for all nodes."""
+
+    type: str
+    status: str
+
+
 class NodeStatus(Wire, frozen=True, kw_only=True):
     allocatable: dict[str, Quantity] = msgspec.field(default_factory=dict)
-    conditions: tuple[Condition, ...] = ()
+    conditions: tuple[NodeCondition, ...] = ()
 
 
 class Node(Wire, frozen=True, kw_only=True):
