@@ -6,8 +6,8 @@ by state of the record:
 
 - none or Waiting: ask for a place, unless the reservation was given back and no pod has come since.
 - Reserved: lift the gates of members that came before the plan. Give the slots back when no pod comes within 30 s of
-  somebody's trying to make it. Where a slot's node is lost or filled by others, or the scheduler refuses a member on its slot, or two barriers
-  failed, or some pods never come: abort, as a pin cannot be undone.
+  somebody's trying to make it. Where a slot's node is lost or filled by others, or the scheduler refuses a member on
+  its slot, or two barriers failed, or some pods never come: abort, as a pin cannot be undone.
 - Committed: only forward. Bindings left undone are posted; a member lost before its stage was bound takes all with it.
 - Bound: a member that comes back gets its slot, or another one where its node is lost or refused it. When the leader
   goes, the slots are kept (Sticky) for the next one, but for those on nodes that the leader was told to leave.
@@ -37,8 +37,8 @@ NO_POD_SECONDS = 30.0
 MISSING_SECONDS = 60.0
 """How long slots are held for a group of which only some pods come (a quota may be full)."""
 BEHIND_SECONDS = 900.0
-"""How much longer than that, where the StatefulSet that is to make the pods has not been attended to yet: a cluster that
-makes thousands of pods is behind, and to take groups down adds to its work."""
+"""How much longer than that, where the StatefulSet that is to make the pods has not been attended to yet: a cluster
+that makes thousands of pods is behind, and to take groups down adds to its work."""
 STICKY_SECONDS = 300.0
 """How long the slots of a group that is down are kept for its return."""
 REFUSED_SECONDS = 5.0
@@ -70,8 +70,8 @@ class View:
     is_overfull: Callable[[str], bool] = lambda _: False
     """Whether a node, by name, has not enough for all that stands and is held on it, or is gone."""
     attended: float = 0.0
-    """When the StatefulSet that is to make the missing pods was first seen attended to (as 0 before all time), inf while
-    it is not."""
+    """When the StatefulSet that is to make the missing pods was first seen attended to (as 0 before all time), inf
+    while it is not."""
     posted: bool = False
     """This process has posted every binding that the record commits, whatever our copy of the pods shows."""
     is_rush: bool = False
