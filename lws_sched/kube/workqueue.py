@@ -176,6 +176,8 @@ class WorkQueue:
         """When the runs under way began."""
         self._state = QueueState()
         self._changed = threading.Condition()
+        self._sleepers: dict[int, float] = {}
+        """When the next key was due, as each thread that waits knows it; infinite where there was none."""
         self._open = self._ended = False
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True) for number in range(workers)
@@ -191,7 +193,7 @@ class WorkQueue:
         self._meter.added(self.name)
         with self._changed:
             self._state.add_after(key, seconds, self._clock.monotonic())
-            self._changed.notify()
+            self._wake_another()
 
     def waiting(self) -> int:
         """How many keys could be worked on now."""
@@ -242,7 +244,6 @@ class WorkQueue:
             with self._changed:
                 again = self._state.done(key, outcome, now)
                 began = self._begun.pop(key)
-                self._changed.notify()
             self._meter.ran(self.name, outcome, now - began)
             if isinstance(outcome, Exception):
                 self._report(key, outcome, again)
@@ -257,9 +258,21 @@ class WorkQueue:
                     if key is not None:
                         self._begun[key] = now
                         self._meter.taken(self.name, self._state.waited)
+                        self._wake_another()
                         return key
+                due = self._state.next_due()
+                self._sleepers[threading.get_ident()] = float("inf") if due is None else due
                 self._changed.wait(self._patience())
+                del self._sleepers[threading.get_ident()]
         return None
+
+    def _wake_another(self) -> None:
+        """See to it that somebody works on what can be handed out, and that somebody wakes when the next key is due. To
+        wake a thread for nothing costs more than most looks at a group."""
+        due = self._state.next_due()
+        is_overslept = due is not None and due < min(self._sleepers.values(), default=due)
+        if self._state.waiting() or is_overslept:
+            self._changed.notify()
 
     def _patience(self) -> float | None:
         """How long to wait for a notice, seconds; None for as long as it takes."""

@@ -75,6 +75,41 @@ def test_workers_run_different_keys_side_by_side_and_never_the_same_key() -> Non
     assert rounds == {"a": 2, "b": 2}
 
 
+def test_keys_that_are_due_one_after_another_run_side_by_side() -> None:
+    meeting = threading.Barrier(3)
+    done = threading.Semaphore(0)
+
+    def reconcile(key: str) -> float | None:
+        meeting.wait(SOON)  # breaks where a key that is due waits for the end of another one's run
+        done.release()
+        return None
+
+    with running(reconcile, workers=3) as queue:
+        queue.open()
+        for key, seconds in (("a", 0.02), ("b", 0.03), ("c", 0.02)):
+            queue.add_after(key, seconds)
+        for _ in range(3):
+            assert done.acquire(timeout=SOON)
+    assert not meeting.broken
+
+
+def test_a_key_that_is_due_while_a_worker_runs_is_taken_by_another() -> None:
+    second = threading.Event()
+
+    def reconcile(key: str) -> float | None:
+        if key == "first":
+            queue.add_after("second", 0.01)
+            assert second.wait(SOON)
+        else:
+            second.set()
+        return None
+
+    with running(reconcile, workers=2) as queue:
+        queue.open()
+        queue.add("first")
+        assert second.wait(SOON)
+
+
 def test_a_run_comes_back_after_a_failure_and_after_the_time_it_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     outcomes: list[float | Exception] = [Conflict("moved on"), Invalid("bad spec"), RuntimeError("a fault"), 0.001]
