@@ -180,7 +180,10 @@ class _Wiring:
             return
         if change.new is None or change.new.metadata.deletion_timestamp:
             self.verbs.member_left(group, change.latest.metadata.name)
-        self.planner.look_at_group(group)
+        if change.old is None and change.new is not None and _is_at_its_place(change.new):
+            self.planner.look_at_group_soon(group)
+        else:
+            self.planner.look_at_group(group)
         if change.old is None:
             self.arrivals.notify(group)
 
@@ -191,7 +194,8 @@ class _Wiring:
     def stateful_set_changed(self, change: Change[StatefulSet]) -> None:
         meta = change.latest.metadata
         if meta.labels.get(names.SET_NAME) == meta.name:
-            self.planner.look_at_set(meta.namespace, meta.name)
+            if _what_is_read(change.old) != _what_is_read(change.new):
+                self.planner.look_at_set(meta.namespace, meta.name)
         elif change.old is None or change.old.metadata.uid != meta.uid:
             self.arrivals.notify(key_of(change.latest))  # the workers' bears their leader's name
 
@@ -223,6 +227,22 @@ def _what_matters(pod: Pod) -> tuple[object, ...]:
     meta, spec = pod.metadata, pod.spec
     told, labels = meta.annotations.get(names.LEAVE_NODES), names.given_labels(meta.labels)
     return (meta.uid, meta.deletion_timestamp, labels, told, spec.scheduling_gates, unscheduled)
+
+
+def _is_at_its_place(pod: Pod) -> bool:
+    """Whether a new member is a worker that was pinned when it was created, which all groups with room have: it waits
+    for nothing that a look at its group could bring. What a leader changes, others may wait for."""
+    is_worker = pod.metadata.labels.get(names.WORKER_INDEX, "0") != "0"
+    return is_worker and not pod.spec.scheduling_gates and not pod.metadata.deletion_timestamp
+
+
+def _what_is_read(leaders: StatefulSet | None) -> tuple[str, int, bool] | None:
+    """Of a leader StatefulSet: its size, and whether the StatefulSet controller has attended to it. The rest of its
+    status changes with each of its pods."""
+    if leaders is None:
+        return None
+    meta = leaders.metadata
+    return meta.uid, leaders.spec.replicas, leaders.status.observed_generation >= meta.generation
 
 
 def _spec_changed(change: Change[LeaderWorkerSet]) -> bool:

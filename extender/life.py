@@ -317,7 +317,7 @@ def _note_bound(view: View, record: GroupPlacement) -> Step:
     if is_quiet and age < BOUND_SECONDS:
         return Step(again=BOUND_SECONDS - age)
     if is_quiet and view.is_rush and age < RUSH_SECONDS:
-        return Step(again=BOUND_SECONDS)
+        return Step(again=min(age, RUSH_SECONDS - age))  # ever more rarely: looking competes with the bindings, too
     return Step(write=records.bound(record, view.stamp))
 
 

@@ -29,7 +29,7 @@ from lws_sched.extender.shapes import REMEMBERED, AdmittedShapes
 from lws_sched.extender.stages import is_made_by, is_member
 from lws_sched.intake import wanted
 from lws_sched.intake.shapes import member_shapes
-from lws_sched.intake.wanted import MemberShapes, WantedGroup
+from lws_sched.intake.wanted import MemberShapes, SetReading, WantedGroup
 from lws_sched.kube.port import Informer, Runtime
 
 BY_GROUP = "group"
@@ -67,6 +67,8 @@ class Observer:
     """Generation and the set at an older revision, by the set's UID and that revision."""
     _attended_at: dict[tuple[str, int], float] = field(default_factory=dict)
     """When the StatefulSet controller was first seen to have looked at a StatefulSet, by UID and generation."""
+    _readings: dict[tuple[str, str], SetReading] = field(default_factory=dict)
+    """By the set's UID and, for a set at an older revision, that revision."""
 
     def __post_init__(self) -> None:
         self.shapes = AdmittedShapes(self.runtime)
@@ -100,7 +102,17 @@ class Observer:
         if parts is None or self.sources.sets.get(namespace, parts[0]) is None:
             return True
         found = self._set_of(group)
-        return found is not None and not wanted.is_queued(found[0])
+        return found is not None and not self.reading(found[0]).is_queued
+
+    def reading(self, lws: LeaderWorkerSet, at: str = "") -> SetReading:
+        """What the set says, kept until there is a newer version of it. `at`: the older revision that it shows."""
+        key = (lws.metadata.uid, at)
+        known = self._readings.get(key)
+        if known is None or known.lws is not lws:
+            if len(self._readings) >= REMEMBERED:
+                self._readings.clear()
+            known = self._readings[key] = SetReading(lws)
+        return known
 
     def leader_replicas(self, lws: LeaderWorkerSet) -> int | None:
         leaders = self.sources.stateful_sets.get(lws.metadata.namespace, lws.metadata.name)
@@ -131,9 +143,12 @@ class Observer:
         namespace, leader = split_key(group)
         parts = names.parent_and_ordinal(leader)
         lws = self.sources.sets.get(namespace, parts[0]) if parts else None
-        if lws is None or parts is None or not wanted.is_ours(lws) or lws.metadata.deletion_timestamp:
+        if lws is None or parts is None or lws.metadata.deletion_timestamp:
             return None
-        if wanted.unsupported(lws) or parts[1] >= wanted.group_count(lws, self.leader_replicas(lws)):
+        reading = self.reading(lws)
+        if not reading.is_ours or reading.unsupported:
+            return None
+        if parts[1] >= wanted.group_count(lws, self.leader_replicas(lws)):
             return None
         if not self._revision(lws):
             return None
@@ -147,10 +162,11 @@ class Observer:
         lws, index = found
         leader = self.sources.pods.get(*split_key(group))
         current, size = self._revision(lws), lws.spec.leader_worker_template.size
-        if leader is not None and not life.is_leaving(leader):
-            current = life.revision_of(leader) or current
-            lws, size = self._at(lws, current), life.size_of(leader) or size
-        return wanted.wanted_group(lws, index, revision=current, size=size)
+        if leader is None or life.is_leaving(leader):
+            return self.reading(lws).group(index, revision=current, size=size)
+        current = life.revision_of(leader) or current
+        reading = self.reading(self._at(lws, current), current)
+        return reading.group(index, revision=current, size=life.size_of(leader) or size)
 
     def _wanted_by_pods(self, group: str) -> WantedGroup | None:
         """A group of plain pods: its leader carries the labels and the size, and there is no set of that name."""

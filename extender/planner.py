@@ -38,6 +38,8 @@ from lws_sched.kube.port import Queue, Runtime
 PLAN = "plan"
 BATCH_SECONDS = 0.02
 """How long freed room is left to gather before groups that wait are planned again."""
+GATHER_SECONDS = 0.3
+"""How long the arrivals of members that know their places are left to gather before their group is looked at."""
 AGAIN_SECONDS = 0.05
 REPLAN_SECONDS = 15.0
 """How often groups that wait are planned again though nothing seems to have changed."""
@@ -81,6 +83,10 @@ class Planner:
 
     def look_at_group(self, group: str) -> None:
         self.queue.add(f"group/{group}")
+
+    def look_at_group_soon(self, group: str) -> None:
+        """Where nothing is to be done but to know of it: once for all that comes within GATHER_SECONDS."""
+        self.queue.add_after(f"group/{group}", GATHER_SECONDS)
 
     def look_at_kept(self, pod: str, uid: str) -> None:
         self.queue.add(f"kept/{pod}/{uid}")
@@ -144,9 +150,10 @@ class Planner:
             self._want_places(*fresh)
 
     def _is_placed_by_us(self, lws: LeaderWorkerSet) -> bool:
-        if not wanted.is_ours(lws) or lws.metadata.deletion_timestamp:
+        reading = self.observer.reading(lws)
+        if not reading.is_ours or lws.metadata.deletion_timestamp:
             return False
-        sentence = wanted.unsupported(lws)
+        sentence = reading.unsupported
         if sentence:
             self.group_notices.refused(lws, sentence)
         return not sentence

@@ -8,6 +8,7 @@ scale-down has not reached yet, exist beyond `spec.replicas`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from lws_sched.api import lws as lwsapi
 from lws_sched.api import names
@@ -169,20 +170,44 @@ def group_count(lws: LeaderWorkerSet, leader_replicas: int | None) -> int:
     return max(lws.spec.replicas, leader_replicas or 0)
 
 
-def wanted_group(lws: LeaderWorkerSet, index: int, *, revision: str, size: int) -> WantedGroup:
-    return WantedGroup(
-        namespace=lws.metadata.namespace,
-        set_name=lws.metadata.name,
-        set_uid=lws.metadata.uid,
-        index=index,
-        size=size,
-        revision=revision,
-        ask=ask_of(lws),
-        leader_first=lws.spec.startup_policy == lwsapi.LEADER_READY,
-        created=lws.metadata.creation_timestamp,
-        must_stay_available=index >= lws.spec.replicas and rollout.budget(lws).unavailable == 0,
-        is_queued=is_queued(lws),
-    )
+@dataclass(frozen=True)
+class SetReading:
+    """What a LeaderWorkerSet says of all its groups, each thing worked out once: that looks through its annotations and
+    both templates, and is asked at every look at each of its groups."""
+
+    lws: LeaderWorkerSet
+
+    @cached_property
+    def is_ours(self) -> bool:
+        return is_ours(self.lws)
+
+    @cached_property
+    def unsupported(self) -> str:
+        return unsupported(self.lws)
+
+    @cached_property
+    def is_queued(self) -> bool:
+        return is_queued(self.lws)
+
+    @cached_property
+    def ask(self) -> Ask:
+        return ask_of(self.lws)
+
+    def group(self, index: int, *, revision: str, size: int) -> WantedGroup:
+        lws = self.lws
+        return WantedGroup(
+            namespace=lws.metadata.namespace,
+            set_name=lws.metadata.name,
+            set_uid=lws.metadata.uid,
+            index=index,
+            size=size,
+            revision=revision,
+            ask=self.ask,
+            leader_first=lws.spec.startup_policy == lwsapi.LEADER_READY,
+            created=lws.metadata.creation_timestamp,
+            must_stay_available=index >= lws.spec.replicas and rollout.budget(lws).unavailable == 0,
+            is_queued=self.is_queued,
+        )
 
 
 def group_of_pods(set_name: str, index: int, leader: Pod, size: int) -> WantedGroup:

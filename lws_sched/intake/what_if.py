@@ -118,7 +118,7 @@ def groups_wanted(sets: Sequence[LeaderWorkerSet], shapes: Mapping[str, MemberSh
 
 def _group(lws: LeaderWorkerSet, index: int, shapes: MemberShapes) -> WantedGroup:
     size = lws.spec.leader_worker_template.size
-    return replace(wanted.wanted_group(lws, index, revision="", size=size), shapes=shapes)
+    return replace(wanted.SetReading(lws).group(index, revision="", size=size), shapes=shapes)
 
 
 def _request(cluster: Cluster, group: WantedGroup, now: float | None) -> GroupRequest:

@@ -189,7 +189,7 @@ class TestCommitted:
             seen = view(record(api.COMMITTED, age=age, committed=uids(members())), bound_members())
             return replace(seen, posted=True, is_rush=True)
 
-        assert decide(posted(3)) == Step(again=life.BOUND_SECONDS)
+        assert [decide(posted(age)).again for age in (1, 2, 6)] == [1, 2, life.RUSH_SECONDS - 6]
         assert state_of(decide(posted(life.RUSH_SECONDS))) == api.BOUND
 
     def test_a_member_that_goes_after_the_bindings_were_posted_takes_nobody_with_it(self) -> None:
