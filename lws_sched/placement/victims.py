@@ -51,10 +51,6 @@ class Cost:
     victims: int
     age: int
 
-    @property
-    def all_pods(self) -> int:
-        return sum(self.pods)
-
 
 class Scale:
     """Costs of the offered victims as whole numbers that compare and add as the costs do."""
