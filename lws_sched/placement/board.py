@@ -57,7 +57,7 @@ class Board:
         self._crowds: dict[tuple[str, ...], Ints] = {}
         self._occupied: dict[tuple[str, str], Bools] = {}
         self._shut: dict[str, Bools] = {}
-        self._taken: dict[PodShape, tuple[tuple[int, int], ...]] = {}
+        self._taken: dict[PodShape, tuple[Ints, Ints]] = {}
 
     def snapshot(self) -> Snapshot:
         """The fleet as it is now."""
@@ -138,7 +138,7 @@ class Board:
         """By domain, how many members of groups stand there; led by an entry for nodes in none."""
         if part.keys not in self._crowds:
             positions = np.concatenate([self._start.tenancy.positions, *self._put_on])
-            self._crowds[part.keys] = np.bincount(part.codes[positions] - ABSENT, minlength=part.count + 1)
+            self._crowds[part.keys] = part.crowd(positions)
         return self._crowds[part.keys]
 
     # --- changes -----------------------------------------------------------------------------------------------------
@@ -148,8 +148,8 @@ class Board:
         for shape, positions in (
             ((request.worker, nodes),) if alone else ((request.leader, nodes[:1]), (request.worker, nodes[1:]))
         ):
-            for row, amount in self._amounts(shape):
-                np.subtract.at(self._live.free[row], positions, amount)
+            rows, amounts = self._amounts(shape)
+            np.subtract.at(self._live.free, (rows, positions), amounts)
         self._added.append((request, slots))
         self._put_on.append(nodes)
         self.touched += nodes.tolist()
@@ -168,12 +168,13 @@ class Board:
         self._shut[namespace][members] = True
         self.touched += members.tolist()
 
-    def _amounts(self, shape: PodShape) -> tuple[tuple[int, int], ...]:
-        """(resource row, amount) pairs of one pod."""
+    def _amounts(self, shape: PodShape) -> tuple[Ints, Ints]:
+        """The rows of the resources that one pod takes, and how much of each, shape [resources, 1]."""
         if shape not in self._taken:
             rows = self._live.resources
-            wanted = taken(dict(shape.requests)).items()
-            self._taken[shape] = tuple((rows[name], amount) for name, amount in wanted if name in rows)
+            wanted = [(rows[name], amount) for name, amount in taken(dict(shape.requests)).items() if name in rows]
+            columns = np.array(wanted, dtype=np.int64).T[:, :, None]
+            self._taken[shape] = (columns[0], columns[1])
         return self._taken[shape]
 
 
@@ -191,6 +192,8 @@ class _LiveRoom:
 
     def __post_init__(self) -> None:
         self.workers, self.loss = self.measured.workers.copy(), self.measured.loss.copy()
+        self.now = Room(self.workers, self.loss)
+        """The same arrays."""
         self.most = self.workers - self.loss
         """Per node, the workers that it takes beside the leader; negative without room for the leader."""
 
@@ -247,7 +250,7 @@ class _Tally:
 
     def renew(self, nodes: Ints, gained: Sequence[int], loss: Ints) -> None:
         for domain in self.part.renew_total(self.total, gained, nodes):
-            self.most[domain] = self.total[domain] - loss[self.part.members(domain)].min()
+            self.most[domain] = self.total[domain] - np.minimum.reduce(loss[self.part.members(domain)])
 
 
 @dataclass(eq=False)
@@ -266,8 +269,6 @@ class _Kind:
         self._levels = [table.partition((*self.keys.base, *name)) for name in (*names, ())]
         self._next = 0
         """Levels before this one take no group of the kind any more."""
-        self._packs: dict[tuple[bytes, bytes], tuple[int, ...]] = {}
-        """By room of a domain's nodes: who goes where, as indices. Domains often look alike."""
 
     def place(self) -> tuple[int, ...] | None:
         """A node per member, by worker index; None where there is no place."""
@@ -338,11 +339,4 @@ class _Kind:
     def _pack(self, part: Partition, nodes: Ints) -> tuple[int, ...]:
         table, levels = self.board.table, self.board.table.levels_within(part)
         idle = idle_devices(self.room.live, self.room.leader, self.room.worker, nodes)
-        if levels or idle.any():
-            return pack(table, Room(self.room.workers, self.room.loss), nodes, self.need, levels, idle)
-        room = Room(self.room.workers[nodes], self.room.loss[nodes])
-        name = (room.workers.tobytes(), room.loss.tobytes())
-        chosen = self._packs.get(name)
-        if chosen is None:
-            chosen = self._packs[name] = pack(table, room, np.arange(len(nodes)), self.need, (), idle)
-        return tuple(nodes[[*chosen]].tolist())
+        return pack(table, self.room.now, nodes, self.need, levels, idle)

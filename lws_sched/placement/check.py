@@ -50,7 +50,7 @@ def _refusal(node: NodeFacts | None, shape: PodShape) -> str:
         return "does not exist"
     if not node.schedulable:
         return "takes no new pods"
-    if any(node.labels.get(key) != value for key, value in shape.selector):
+    if shape.selector and any(node.labels.get(key) != value for key, value in shape.selector):
         return "is not selected by the nodeSelector"
     if shape.terms and not any(term and all(_holds(node, each) for each in term) for term in shape.terms):
         return "is not taken by the node affinity"
@@ -84,14 +84,22 @@ def _covers(toleration: Toleration, key: str, value: str, effect: str) -> bool:
 
 def _of_capacity(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
     leader, worker = ({**dict(shape.requests), "pods": 1} for shape in (request.leader, request.worker))
-    resources = sorted({*leader, *worker})
-    workers = Counter(placed.slots[1:])
+    workers, first = Counter(placed.slots[1:]), placed.slots[0]
+    loads: dict[tuple[int, bool], list[tuple[str, int]]] = {}
     for name in sorted({*placed.slots}):
-        free, count, leads = nodes[name].free, workers[name], name == placed.slots[0]
-        for resource in resources:
-            amount = worker.get(resource, 0) * count + (leader.get(resource, 0) if leads else 0)
-            if amount and amount > free.get(resource, 0):
+        load = workers[name], name == first
+        if load not in loads:
+            loads[load] = _load(leader if load[1] else {}, worker, load[0])
+        free = nodes[name].free
+        for resource, amount in loads[load]:
+            if amount > free.get(resource, 0):
                 yield f"{request.key} takes {amount} {resource} on node {name}, which has {free.get(resource, 0)} free"
+
+
+def _load(leader: Mapping[str, int], worker: Mapping[str, int], count: int) -> list[tuple[str, int]]:
+    """What a leader and that many workers take, resource by resource."""
+    amounts = {each: leader.get(each, 0) + worker.get(each, 0) * count for each in sorted({*leader, *worker})}
+    return [(resource, amount) for resource, amount in amounts.items() if amount]
 
 
 def _of_topology(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
@@ -124,8 +132,10 @@ def _of_box(
     nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed, grids: Sequence[Level]
 ) -> Iterator[str]:
     """The members' hosts are all those of a box with the sides asked for, in one domain of a level with axes."""
+    if not request.box:
+        return
     labels = [nodes[name].labels for name in placed.slots]
-    if request.box and not any(_make_box(labels, request.box, label, grid) for grid in grids for label in grid.labels):
+    if not any(_make_box(labels, request.box, label, grid) for grid in grids for label in grid.labels):
         yield f"{request.key} asks for a box of {request.box} hosts, and the hosts {placed.slots} make none"
 
 
@@ -161,7 +171,8 @@ def _subgroup(request: GroupRequest, index: int) -> int | None:
 
 def _of_neighbours(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
     namespace = request.key.split("/")[0]
-    for node in sorted(nodes.values(), key=lambda each: each.name):
+    inhabited = [node for node in nodes.values() if node.tenants]
+    for node in sorted(inhabited, key=lambda each: each.name):
         for tenant in node.tenants:
             if tenant.namespace != namespace or tenant.group == request.key:
                 continue

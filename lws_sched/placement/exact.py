@@ -74,7 +74,7 @@ class Flat(Space):
         if self.room.takes_at_most(partition) < workers:
             return NONE
         slack = self.slack(partition)
-        found = np.flatnonzero(slack >= 0)
+        found = (slack >= 0).nonzero()[0]
         if not len(found):
             self.room.most[partition.keys] = int(slack.max(initial=-NEVER)) + workers
         return found
@@ -157,8 +157,7 @@ def _best(snapshot: Snapshot, space: Space, part: Partition, keys: Asked) -> int
     for level in () if keys.base or len(fitting) == 1 else table.levels_around(part):
         fitting = _in_tightest(space, table.partition((level,)), part, fitting)
     if len(fitting) > 1 and len(snapshot.tenancy.positions):
-        standing = part.codes[snapshot.tenancy.positions]
-        fitting = lowest(fitting, np.bincount(standing[standing != ABSENT], minlength=part.count)[fitting])
+        fitting = lowest(fitting, part.crowd(snapshot.tenancy.positions)[1:][fitting])
     return int(fitting[0])
 
 
@@ -170,7 +169,7 @@ def _in_tightest(space: Space, outer: Partition, part: Partition, domains: Ints)
 
 def lowest(domains: Ints, measure: Ints) -> Ints:
     """The domains of the least measure; one measure each."""
-    return domains[measure == measure.min()] if len(domains) > 1 else domains
+    return domains[measure == np.minimum.reduce(measure)] if len(domains) > 1 else domains
 
 
 def placed_on(table: NodeTable, request: GroupRequest, keys: Asked, slots: tuple[int, ...]) -> Placed:

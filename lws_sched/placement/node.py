@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from lws_sched.api.quantity import Resources
 
@@ -55,9 +56,8 @@ class Tenant:
     """The label (or level) whose domain the subgroup holds alone among the subgroups of its namespace."""
 
 
-@dataclass(frozen=True)
-class NodeFacts:
-    """One node with all that a checker needs: what is free on it and who stands there."""
+class NodeFacts(NamedTuple):
+    """One node with all that a checker needs: what is free on it and who stands there. Made by the thousand."""
 
     name: str
     labels: Mapping[str, str]

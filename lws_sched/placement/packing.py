@@ -8,9 +8,13 @@ pod keeps away from GPUs. Ranks follow the parts: workers beside the leader come
 ranks.
 
 Any such choice is correct: it never exceeds a node's room, and room suffices by the closed form in `room`.
+
+Domains often look alike: what was chosen in a small one without parts is remembered by the figures of its nodes.
 """
 
 from __future__ import annotations
+
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,6 +23,8 @@ from lws_sched.placement.table import ABSENT, Ints, NodeTable
 
 _FIRST = 1 << 40
 """Times what is idle, it decides before any number of workers."""
+MOST_REMEMBERED = 128
+"""Nodes of a domain of which is remembered who goes where."""
 
 
 def pack(
@@ -29,24 +35,45 @@ def pack(
     if len(nodes) == 1:
         return (int(nodes[0]),) * (need.leader + need.workers)
     idle = np.zeros(len(nodes), dtype=np.int64) if idle is None else idle
-    caps = room.workers[nodes]
+    caps, loss = room.workers[nodes], room.loss[nodes]
+    if not levels and len(nodes) <= MOST_REMEMBERED:
+        chosen = _remembered(caps.tobytes(), loss.tobytes(), idle.tobytes(), need)
+        return tuple(nodes[[*chosen]].tolist())
+    if not levels:
+        return tuple(nodes[_in_one_part(caps, loss, idle, need)].tolist())
     first = None
     if need.leader:
-        leader = _leader(table, room, nodes, need.workers, levels, idle)
+        leader = roomiest(table, Room(caps, loss), nodes, _able(caps, loss, need.workers), levels, idle)
         first = int(nodes[leader])
-        caps[leader] -= room.loss[first]
+        caps[leader] -= loss[leader]
     workers = expand(fill(table, nodes, caps, need.workers, levels, first, idle))
     return tuple(workers) if first is None else (first, *workers)
 
 
-def _leader(table: NodeTable, room: Room, nodes: Ints, workers: int, levels: tuple[str, ...], idle: Ints) -> int:
-    """Index into `nodes` of the leader's place."""
-    caps, loss = room.workers[nodes], room.loss[nodes]
+def _in_one_part(caps: Ints, loss: Ints, idle: Ints, need: Need) -> list[int]:
+    """`pack` where nothing divides the nodes: an index per member."""
+    first = None
+    if need.leader:
+        able = _able(caps, loss, need.workers)
+        first = int(able[np.argmin(idle[able] * _FIRST - caps[able])])
+        caps = caps.copy()
+        caps[first] -= loss[first]
+    workers = expand(_choose(caps, need.workers, first, idle))
+    return workers if first is None else [first, *workers]
+
+
+@lru_cache(maxsize=4096)
+def _remembered(caps: bytes, loss: bytes, idle: bytes, need: Need) -> tuple[int, ...]:
+    """`_in_one_part`, by the arrays' bytes."""
+    figures = [np.frombuffer(each, dtype=np.int64) for each in (caps, loss, idle)]
+    return tuple(_in_one_part(figures[0], figures[1], figures[2], need))
+
+
+def _able(caps: Ints, loss: Ints, workers: int) -> Ints:
+    """The indices of the nodes where the leader leaves room for the workers and costs the fewest."""
     able = np.flatnonzero((loss < NEVER) & (int(caps.sum()) - loss >= workers))
-    able = able[loss[able] == loss[able].min()]
-    if not levels:
-        return int(able[np.argmin(idle[able] * _FIRST - caps[able])])
-    return roomiest(table, Room(caps, loss), nodes, able, levels, idle)
+    cheapest: Ints = able[loss[able] == loss[able].min()]
+    return cheapest
 
 
 def roomiest(table: NodeTable, room: Room, nodes: Ints, able: Ints, levels: tuple[str, ...], idle: Ints) -> int:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -102,7 +103,7 @@ class Room:
             total, least = self._tally(part)
             codes = nodes if part.is_of_nodes else part.codes[nodes]
             codes = codes[codes >= 0]  # nodes without the label are in no domain
-            self.most[keys] = max(most, int((total[codes] - least[codes]).max(initial=-NEVER)))
+            self.most[keys] = max(most, int(np.maximum.reduce(total[codes] - least[codes], initial=-NEVER)))
         return self
 
     def _tally(self, partition: Partition) -> tuple[Ints, Ints]:
@@ -339,9 +340,9 @@ def _usable(snapshot: Snapshot, shape: PodShape, nodes: Ints | None) -> Bools:
 
 def _count(snapshot: Snapshot, shape: PodShape, beside: Mapping[str, int], nodes: Ints | None) -> Ints:
     """Per node, how many pods of a shape fit in what `beside` leaves free; never negative."""
-    wanted = taken(dict(shape.requests))
     if nodes is not None:
-        return _count_on(snapshot, wanted, beside, nodes)
+        return _count_on(snapshot, shape, beside, nodes)
+    wanted = taken(dict(shape.requests))
     least: Ints | None = None
     for resource, amount in wanted.items():
         free = snapshot.available(resource)
@@ -353,12 +354,21 @@ def _count(snapshot: Snapshot, shape: PodShape, beside: Mapping[str, int], nodes
     return np.maximum(least, 0)
 
 
-def _count_on(snapshot: Snapshot, wanted: Mapping[str, int], beside: Mapping[str, int], nodes: Ints) -> Ints:
+def _count_on(snapshot: Snapshot, shape: PodShape, beside: Mapping[str, int], nodes: Ints) -> Ints:
     """`_count` on a few nodes, all resources at once."""
-    if not wanted.keys() <= snapshot.resources.keys():
+    resources, amounts = _wanted(shape)
+    rows = [snapshot.resources.get(resource, ABSENT) for resource in resources]
+    if ABSENT in rows:
         return np.zeros(len(nodes), dtype=np.int64)
-    free = snapshot.free.take(nodes, axis=1)[[snapshot.resources[resource] for resource in wanted]]
+    free = snapshot.free.take(nodes, axis=1)[rows]
     if beside:
-        free -= np.array([[beside.get(resource, 0)] for resource in wanted], dtype=np.int64)
-    counts: Ints = (free // np.array([[amount] for amount in wanted.values()], dtype=np.int64)).min(axis=0)
+        free -= np.array([[beside.get(resource, 0)] for resource in resources], dtype=np.int64)
+    counts: Ints = np.minimum.reduce(free // amounts)
     return np.maximum(counts, 0)
+
+
+@lru_cache(maxsize=1024)
+def _wanted(shape: PodShape) -> tuple[tuple[str, ...], Ints]:
+    """The resources that a pod takes, and how much of each, shape [resources, 1]."""
+    wanted = taken(dict(shape.requests))
+    return tuple(wanted), np.array([*wanted.values()], dtype=np.int64)[:, None]

@@ -110,6 +110,9 @@ class Tenancy:
         return Tenancy(np.concatenate([self.entries, added], axis=1), namespaces, groups, (*numbers,))
 
     def group_names(self, entries: Ints) -> list[str]:
+        """Of the groups whose entries these are, in order."""
+        if not len(entries):
+            return []
         names = {number: name for name, number in dict(self.group_numbers).items()}
         return sorted({names[int(number)] for number in self.groups[entries]})
 
@@ -160,20 +163,6 @@ class Snapshot:
         lineage, stamp = self.lineage.extended(self.stamp, everywhere)
         return replace(self, free=free, tenancy=self.tenancy.plus(tenants, everywhere)).along(lineage, stamp)
 
-    def without_groups(self, groups: Sequence[tuple[GroupRequest, Sequence[str]]]) -> Snapshot:
-        """The fleet without some groups that `with_groups` put there."""
-        if not groups:
-            return self
-        free, numbers = self.free.copy(), self.table.position
-        positions = [np.array([numbers[node] for node in slots], dtype=np.int64) for _, slots in groups]
-        for (request, _), nodes in zip(groups, positions, strict=True):
-            _take(free, self.resources, request.leader.requests, nodes[:1], -1)
-            _take(free, self.resources, request.worker.requests, nodes[1:], -1)
-        gone = np.array([self.tenancy.group_numbers[request.key] for request, _ in groups], dtype=np.int64)
-        lineage, stamp = self.lineage.extended(self.stamp, np.concatenate(positions))
-        tenancy = self.tenancy.without(np.isin(self.tenancy.groups, gone))
-        return replace(self, free=free, tenancy=tenancy).along(lineage, stamp)
-
     def copied(self) -> Snapshot:
         """A snapshot whose amounts are its own."""
         return replace(self, free=self.free.copy())
@@ -211,22 +200,21 @@ class Snapshot:
         wanted = list(range(len(self.table))) if nodes is None else sorted({int(node) for node in nodes})
         alone, names = self.amounts(wanted), self.table.names
         standing = {names[index]: tuple(tenants) for index, tenants in self._tenants_of(wanted).items()}
-        return alone | {name: replace(alone[name], tenants=tenants) for name, tenants in standing.items()}
+        return alone | {name: alone[name]._replace(tenants=tenants) for name, tenants in standing.items()}
 
     def amounts(self, nodes: Collection[int]) -> dict[str, NodeFacts]:
         """As `facts`, but not who stands there."""
-        wanted = sorted(nodes)
-        free = self.free.take(wanted, axis=1).T.tolist()
-        schedulable = self.schedulable.take(wanted).tolist()
+        wanted, names, states = sorted(nodes), self.table.names, self.table.nodes
+        amounts, schedulable = self.free.take(wanted, axis=1).T.tolist(), self.schedulable.take(wanted).tolist()
         return {
-            self.table.names[index]: NodeFacts(
-                name=self.table.names[index],
-                labels=self.table.nodes[index].labels,
-                free=dict(zip(self.resources, free[place], strict=True)),
-                taints=self.table.nodes[index].taints,
-                schedulable=schedulable[place],
+            names[index]: NodeFacts(
+                names[index],
+                states[index].labels,
+                dict(zip(self.resources, free, strict=True)),
+                states[index].taints,
+                takes_pods,
             )
-            for place, index in enumerate(wanted)
+            for index, free, takes_pods in zip(wanted, amounts, schedulable, strict=True)
         }
 
     def _tenants_of(self, nodes: Sequence[int]) -> dict[int, list[Tenant]]:
@@ -291,12 +279,10 @@ def _row(matrix: Ints, number: int) -> Ints:
     return row
 
 
-def _take(
-    free: Ints, resources: Mapping[str, int], requests: Iterable[tuple[str, int]], positions: Ints, sign: int = 1
-) -> None:
+def _take(free: Ints, resources: Mapping[str, int], requests: Iterable[tuple[str, int]], positions: Ints) -> None:
     for resource, amount in taken(dict(requests)).items():
         if resource in resources:
-            np.subtract.at(free[resources[resource]], positions, sign * amount)
+            np.subtract.at(free[resources[resource]], positions, amount)
 
 
 def _with_names(numbers: Mapping[str, int], names: Iterable[str]) -> Mapping[str, int]:

@@ -85,6 +85,10 @@ class Partition:
             return np.zeros(0, dtype=np.int64)
         return np.minimum.reduceat(amounts[self.order], self.starts)
 
+    def crowd(self, positions: Ints) -> Ints:
+        """By domain, how many of the positions lie in it; led by an entry for those in none."""
+        return np.bincount(self.codes[positions] - ABSENT, minlength=self.count + 1)
+
     def renew_total(self, total: Ints, gained: Sequence[int], changed: Ints) -> Collection[int]:
         """Bring `total(amounts)` up to date, in place, after the amounts of a few nodes grew by `gained`. The domains
         concerned."""
@@ -99,7 +103,7 @@ class Partition:
     def renew_least(self, least: Ints, amounts: Ints, domains: Iterable[int]) -> None:
         """Bring `least(amounts)` up to date, in place, after amounts in some domains changed."""
         for domain in domains:
-            least[domain] = amounts[self.members(domain)].min()
+            least[domain] = np.minimum.reduce(amounts[self.members(domain)])
 
     def is_divided(self, codes: Ints) -> bool:
         """Whether some domain has nodes of different codes."""

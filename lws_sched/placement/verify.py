@@ -10,7 +10,7 @@ import numpy as np
 from lws_sched.placement import topology
 from lws_sched.placement.check import violations
 from lws_sched.placement.node import NodeFacts, Tenant, taken
-from lws_sched.placement.request import GroupRequest, Placed, PodShape
+from lws_sched.placement.request import GroupRequest, Placed
 from lws_sched.placement.snapshot import Snapshot, namespace_of, tenants_of
 from lws_sched.placement.table import ABSENT
 
@@ -43,12 +43,20 @@ class Referee:
     def admit(self, request: GroupRequest, placed: Placed) -> None:
         """Put a group in place. Raises AssertionError, with what is wrong, where that breaks a promise."""
         self.judge(request, placed)
-        for index, (name, tenant) in enumerate(zip(placed.slots, tenants_of(request), strict=True)):
-            self._stand(name, request.worker if index else request.leader, tenant)
+        leader, worker = (taken(dict(shape.requests)) for shape in (request.leader, request.worker))
+        for index, name in enumerate(placed.slots):
+            free = self._facts[name].free
+            for resource, amount in (worker if index else leader).items():
+                free[resource] = free.get(resource, 0) - amount
+        if self._is_anyone_exclusive:
+            for name, tenant in zip(placed.slots, tenants_of(request), strict=True):
+                self._stand(name, tenant)
 
     def judge(self, request: GroupRequest, placed: Placed) -> None:
         """Raises AssertionError where a place breaks a promise."""
-        names = {*placed.slots, *self._neighbours(request, placed)}
+        names = {*placed.slots}
+        if self._is_anyone_exclusive:
+            names |= self._neighbours(request, placed)
         nodes = [self._facts[name] for name in sorted(names) if name in self._facts]
         grids = topology.with_axes(self._snapshot.table.keys) if request.box else ()
         found = violations(nodes, self._by_label(request), placed, grids)
@@ -56,6 +64,7 @@ class Referee:
             raise AssertionError("; ".join(found))
 
     def _by_label(self, request: GroupRequest) -> GroupRequest:
+        """The request with labels in place of level names, which the checker does not know."""
         wanted = (request.required, request.exclusive, request.subgroup_required, request.subgroup_exclusive)
         labels = tuple(self._snapshot.table.label(each) for each in wanted)
         if labels == wanted:
@@ -69,13 +78,9 @@ class Referee:
             subgroup_exclusive=subgroup_exclusive,
         )
 
-    def _stand(self, name: str, shape: PodShape, tenant: Tenant) -> None:
+    def _stand(self, name: str, tenant: Tenant) -> None:
         before = self._facts[name]
-        for resource, amount in taken(dict(shape.requests)).items():
-            before.free[resource] = before.free.get(resource, 0) - amount
-        if not self._is_anyone_exclusive:
-            return
-        self._facts[name] = replace(before, tenants=(*before.tenants, tenant))
+        self._facts[name] = before._replace(tenants=(*before.tenants, tenant))
         for key in (tenant.exclusive, tenant.subgroup_exclusive):
             if key:
                 self._holders(tenant.namespace).add(self._snapshot.table.label(key))

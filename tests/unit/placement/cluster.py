@@ -144,12 +144,12 @@ def _all_fit(slots: tuple[NodeFacts, ...], request: GroupRequest) -> bool:
 
 
 def _with_members(nodes: Sequence[NodeFacts], request: GroupRequest, slots: tuple[NodeFacts, ...]) -> list[NodeFacts]:
-    after = {node.name: replace(node, free=dict(node.free)) for node in nodes}
+    after = {node.name: node._replace(free=dict(node.free)) for node in nodes}
     tenant = Tenant(request.key, request.key.split("/")[0], request.exclusive)
     for index, slot in enumerate(slots):
         node = after[slot.name]
         _take({node.name: node.free}, node, request.worker if index else request.leader)
-        after[slot.name] = replace(node, tenants=(*node.tenants, tenant))
+        after[slot.name] = node._replace(tenants=(*node.tenants, tenant))
     return list(after.values())
 
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from lws_sched.placement import GroupRequest
 from lws_sched.placement.board import Board
 from lws_sched.placement.exact import search
+from lws_sched.placement.packing import MOST_REMEMBERED, pack
+from lws_sched.placement.room import NEVER, Need, Room, measured, worker_of
 from lws_sched.placement.snapshot import Snapshot
 from tests.oracle.instances import instance
 from tests.oracle.run import fleet_of
@@ -72,5 +74,40 @@ def test_what_is_kept_from_snapshot_to_snapshot_changes_no_answer(seed: int) -> 
         snapshot, request = fleet.snapshot(), random.choice(shapes)
         fresh = replace(snapshot)
         assert search(snapshot, request) == search(fresh, request)
+        check_room(snapshot, fresh, request)
         trial = snapshot.with_group(replace(request, key="here/trial-0"), snapshot.table.names[:1] * request.size)
         assert search(trial, request) == search(replace(trial), request)
+        check_room(trial, replace(trial), request)
+
+
+def check_room(snapshot: Snapshot, fresh: Snapshot, request: GroupRequest) -> None:
+    """Figures brought up to date are those worked out anew, by node and by domain, and what is known of the fullest
+    domain bounds all."""
+    kept, anew = (measured(each, request.leader, worker_of(request)) for each in (snapshot, fresh))
+    assert (kept.workers.tolist(), kept.loss.tolist()) == (anew.workers.tolist(), anew.loss.tolist())
+    for keys, (total, least) in kept.tallies.items():
+        part = snapshot.table.partition(keys)
+        assert (total.tolist(), least.tolist()) == (part.total(anew.workers).tolist(), part.least(anew.loss).tolist())
+    for keys, most in kept.most.items():
+        part = snapshot.table.partition(keys)
+        assert (part.total(anew.workers) - part.least(anew.loss) <= most).all()
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3), st.integers(0, 2)), min_size=2, max_size=6),
+    st.booleans(),
+    st.integers(1, 12),
+)
+def test_a_small_domain_is_packed_as_if_hosts_without_room_made_it_too_large_to_remember(
+    hosts: list[tuple[int, int, int]], leader: bool, workers: int
+) -> None:
+    table = small_fleet(racks(1, len(hosts) + MOST_REMEMBERED)).snapshot().table
+    full = [(0, NEVER, 0)] * MOST_REMEMBERED
+    caps, loss, idle = np.array([(cap, min(lost, cap), kind) for cap, lost, kind in hosts] + full, dtype=np.int64).T
+    if int(caps.sum()) - leader * int(loss.min()) < workers:
+        return
+    small, large = np.arange(len(hosts)), np.arange(len(caps))
+    need = Need(leader, workers)
+    alike = [pack(table, Room(caps, loss), nodes, need, (), idle[nodes]) for nodes in (small, small, large)]
+    assert alike[0] == alike[1] == alike[2]

@@ -116,7 +116,7 @@ def test_after_any_events_the_fleet_is_as_if_told_only_the_last_of_each(story: l
     ours, theirs = fleet.snapshot().facts(), fresh.snapshot().facts()
     assert ours.keys() == theirs.keys()
     for name, facts in ours.items():
-        assert replace(facts, free={}, tenants=()) == replace(theirs[name], free={}, tenants=())
+        assert facts._replace(free={}, tenants=()) == theirs[name]._replace(free={}, tenants=())
         assert {key: value for key, value in facts.free.items() if value} == {
             key: value for key, value in theirs[name].free.items() if value
         }

@@ -159,6 +159,6 @@ def _beside(nodes: list[NodeFacts], request: GroupRequest, lost: Collection[int]
     home = labels[next(node for index, node in enumerate(request.stay) if index not in lost)]
     keys = {request.required, request.exclusive} - {""}
     return [
-        node if all(node.labels.get(key) == home[key] for key in keys) else replace(node, schedulable=False)
+        node if all(node.labels.get(key) == home[key] for key in keys) else node._replace(schedulable=False)
         for node in nodes
     ]
