@@ -28,7 +28,7 @@ from lws_sched.extender.plan_meter import PlanMeter
 from lws_sched.extender.records import RecordStore
 from lws_sched.extender.replacement import replacements
 from lws_sched.intake.wanted import WantedGroup
-from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, NotFound
+from lws_sched.kube.errors import AlreadyExists, ApiError, Conflict, Forbidden, Invalid, LostLease, NotFound
 from lws_sched.kube.port import Runtime
 from lws_sched.placement import Budget, Decision, Eviction, GroupRequest, Placed, Refused, Snapshot, plan, preempt
 
@@ -39,6 +39,8 @@ SOLVER_BUDGET = Budget(deterministic_time=0.1)
 WAKE_SECONDS = 10.0
 HUNT_SECONDS = 1.0
 """How often those who wait look for somebody to evict: it is a search over everybody who stands anywhere."""
+LANES = 2
+"""Refusals that are written side by side."""
 QUIET_SECONDS = 5.0
 """How long the reason that a waiting group shows stands at least: on a busy cluster it changes with every pod."""
 
@@ -142,7 +144,7 @@ class Placing:
         record = seeker.record
         assert record is not None
         if isinstance(decision, Placed):
-            self._write(seeker, decision)
+            self._take(seeker, decision)
             return
         remaining = self.evictions.remaining(record)
         if not remaining:
@@ -156,8 +158,10 @@ class Placing:
     def _place_together(self, seekers: Sequence[Seeker]) -> list[Seeker]:
         """Answers with those that got no place."""
         decisions = {decision.key: decision for decision in self._decide(seekers)}
-        outcomes = self.runtime.gather([partial(self._write, seeker, decisions[seeker.key]) for seeker in seekers])
+        placed = [(each, said) for each in seekers if isinstance(said := decisions[each.key], Placed)]
         refused = [(each, said) for each in seekers if isinstance(said := decisions[each.key], Refused)]
+        outcomes = self.runtime.gather([partial(self._take, *each) for each in placed])
+        outcomes += self._refuse_all(refused)
         self.notices.waiting([(seeker.group, said) for seeker, said in refused])
         log.info("planned groups=%d placed=%d waiting=%d", len(seekers), len(seekers) - len(refused), len(refused))
         _raise_worst(outcomes)
@@ -177,19 +181,36 @@ class Placing:
         self.meter.planned((decisions[seeker.key] for seeker in seekers), seconds)
         return [_for_surge(seeker, decisions[seeker.key]) for seeker in seekers]
 
-    def _write(self, seeker: Seeker, decision: Decision) -> None:
+    def _take(self, seeker: Seeker, decision: Placed) -> None:
         base = seeker.record or records.first_record(seeker.group)
-        if isinstance(decision, Placed):
-            after = records.reserved(base, seeker.group, decision, self.observer.stamp())
-            self._reserve(seeker.key, after)
-            self.placed(seeker.key)
-        elif self._is_news(seeker, decision):
-            stamp = self.observer.stamp()
-            gives_way = any(pod.spec.priority > base.spec.priority for pod in self._vetoed())
-            if _may_keep(base, stamp.now) and not gives_way:
-                self.records.write(records.kept(base, decision, stamp))
-            else:
-                self.records.write(records.waiting_for(base, seeker.group, decision, stamp))
+        self._reserve(seeker.key, records.reserved(base, seeker.group, decision, self.observer.stamp()))
+        self.placed(seeker.key)
+
+    def _refuse_all(self, refused: Sequence[tuple[Seeker, Refused]]) -> list[BaseException | None]:
+        """Write why groups wait, where that is news. Nobody waits for it, and it may be hundreds: more than LANES of
+        these writes side by side would take the processors from those who are bound meanwhile."""
+        news = [each for each in refused if self._is_news(*each)]
+        lanes = [partial(self._refuse_in_turn, lane) for start in range(LANES) if (lane := news[start::LANES])]
+        return self.runtime.gather(lanes)
+
+    def _refuse_in_turn(self, refused: Sequence[tuple[Seeker, Refused]]) -> None:
+        """One after another; raises the worst failure once all were tried."""
+        failures: list[BaseException | None] = []
+        for seeker, decision in refused:
+            try:
+                self._refuse(seeker, decision)
+            except (ApiError, LostLease) as failure:
+                failures.append(failure)
+        _raise_worst(failures)
+
+    def _refuse(self, seeker: Seeker, decision: Refused) -> None:
+        base = seeker.record or records.first_record(seeker.group)
+        stamp = self.observer.stamp()
+        gives_way = any(pod.spec.priority > base.spec.priority for pod in self._vetoed())
+        if _may_keep(base, stamp.now) and not gives_way:
+            self.records.write(records.kept(base, decision, stamp))
+        else:
+            self.records.write(records.waiting_for(base, seeker.group, decision, stamp))
 
     # --- room that is made -------------------------------------------------------------------------------------------
 
