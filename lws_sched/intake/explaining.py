@@ -25,7 +25,7 @@ from lws_sched.intake.wanted import Ask, MemberShapes, ask_of, is_ours, unsuppor
 PREFIXES = ("lws/", "leaderworkerset/", "group/", "groupplacement/", "gp/", "pod/")
 
 _PROOFS = {
-    "exact": "no place is better for this group alone: the narrowest domain that takes it, and of those the tightest",
+    "exact": "no place is better for this group alone, by how tight and how narrow a domain takes it",
     "optimal": "planned together with others, of whom provably no more can be placed",
     "feasible": "planned together with others, of whom perhaps more could have been placed",
 }

@@ -23,7 +23,8 @@ Amounts are integers in scheduler units (`lws_sched.api.quantity`); `shape_of` m
   the order of those events. Taking one after a few events, and searching it, costs time in proportion to these events
   and not to the fleet, as far as the same pod shapes were asked about before.
 - request: `GroupRequest`. What must hold: `required`, `exclusive`, `subgroup_required`, `subgroup_exclusive`. What is
-  wished for, in this order: `stay`, `spread`, `preferred`, the narrowest domain, the tightest one.
+  wished for, in this order: `stay`, `spread`, `preferred`; then the tightest of the domains that members must share and
+  the narrowest part of it, or, where they need not share any, the narrowest domain and of those the tightest.
 - plan: `plan(snapshot, requests, budget)`, or `plan_together` for the value and bound of the whole batch. One group is
   decided by a closed form; with no deterministic time in the budget a batch is too, greedily.
 - explain: `diagnose(snapshot, request)` for a refused request, with what the fix consists of.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lws_sched.placement import topology
-from lws_sched.placement.exact import lowest, placed_on, search
+from lws_sched.placement.exact import inner_parts, lowest, placed_on, search
 from lws_sched.placement.node import taken
 from lws_sched.placement.packing import pack
 from lws_sched.placement.request import GroupRequest, Placed, PodShape
@@ -264,58 +264,58 @@ class _Kind:
     namespace: str
 
     def __post_init__(self) -> None:
-        table = self.board.table
-        names = ((level,) for level in (*self.keys.preferred, *table.levels))
-        self._levels = [table.partition((*self.keys.base, *name)) for name in (*names, ())]
+        table, base = self.board.table, self.keys.base
+        wider = (*self.keys.preferred, *(() if base else table.levels))
+        self._levels = [table.partition((*base, level)) for level in wider] + [table.partition(base)]
+        self._inner = inner_parts(table, self._levels[-1])
         self._next = 0
         """Levels before this one take no group of the kind any more."""
 
     def place(self) -> tuple[int, ...] | None:
         """A node per member, by worker index; None where there is no place."""
         self.room.catch_up(self.board.touched)
-        if self.keys.exclusive:
-            return self._place_alone()
         for number in range(self._next, len(self._levels)):
             part = self._levels[number]
-            domain = self._best(part, self.room.most_by(part))
+            domain = self._best(part, self._most_by(part))
             if domain is not None:
-                return self._pack(part, part.members(domain))
+                return self._settled(part, domain)
             self._next = number + 1
             if part is not self._levels[-1]:
                 self._forget(part)
         return None
 
+    def _settled(self, part: Partition, domain: int) -> tuple[int, ...]:
+        """In this domain; where it is one that members must share, in the narrowest part of it that takes them."""
+        nodes = part.members(domain)
+        for inner in self._inner if part is self._levels[-1] else ():
+            inside = self._best_within(inner, nodes)
+            if inside is not None:
+                return self._pack(inner, inner.members(inside))
+        return self._pack(part, nodes)
+
     def _forget(self, part: Partition) -> None:
         """A sum that this kind needs no more is made again by another that does."""
         self.room.tallies.pop(part.keys, None)
 
-    def _place_alone(self) -> tuple[int, ...] | None:
-        """The tightest domain where no other group of the namespace stands, then the narrowest part of it."""
-        base, key = self._levels[-1], self.keys.exclusive
-        codes = self.board.table.column(key).codes[base.order[base.starts]]
-        most = np.where(self.board.occupied(self.namespace, key)[codes], -1, self.room.most_by(base))
-        domain = self._best(base, most)
-        if domain is None:
-            return None
-        nodes = base.members(domain)
-        for part in self._levels[:-1]:
-            inside = self._narrowed(part, nodes)
-            if inside is not None:
-                return self._pack(part, inside)
-        return self._pack(base, nodes)
+    def _most_by(self, part: Partition) -> Ints:
+        """`most` of the room, but nothing where another group of the namespace keeps an exclusive one away."""
+        most, key = self.room.most_by(part), self.keys.exclusive
+        if not key:
+            return most
+        codes = self.board.table.column(key).codes[part.order[part.starts]]
+        return np.where(self.board.occupied(self.namespace, key)[codes], -1, most)
 
-    def _narrowed(self, part: Partition, nodes: Ints) -> Ints | None:
-        """Of these nodes those of the best domain of a narrower partition, if one fits."""
-        codes = part.codes[nodes]
-        domains = [*dict.fromkeys(codes[codes != ABSENT].tolist())]
-        crowd = self.board.crowd(part)
-        fitting = []
-        for domain in domains:
-            inside = nodes[codes == domain]
-            slack = int(self.room.workers[inside].sum()) - int(self.room.loss[inside].min()) - self.need.workers
-            if slack >= 0:
-                fitting.append((slack, int(crowd[domain + 1]), domain))
-        return nodes[codes == min(fitting)[2]] if fitting else None
+    def _best_within(self, part: Partition, nodes: Ints) -> int | None:
+        """Of a domain's nodes, the tightest part that takes the group, if one does; with the fewest members, the
+        first."""
+        most = self.room.most_by(part)
+        domains = nodes if part.is_of_nodes else np.unique(part.codes[nodes])
+        domains = domains[domains != ABSENT]
+        fitting = domains[most[domains] >= self.need.workers]
+        if not len(fitting):
+            return None
+        fitting = lowest(fitting, most[fitting])
+        return int(lowest(fitting, self.board.crowd(part)[1:][fitting])[0])
 
     def _best(self, part: Partition, most: Ints) -> int | None:
         """As `exact` chooses: in the tightest domain to share, the tightest; where none is shared, in the tightest

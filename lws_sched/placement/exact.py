@@ -1,15 +1,16 @@
 """One group, placed whole: an exact search over topology domains, by array arithmetic and without a solver.
 
-The narrowest domain that takes the whole group wins: preferred levels first, then every known level from a single host
-up to what is required. Among the domains of a level the one wins that lies in the tightest of the domains that all
-members must share (best fit: least slack), then the tightest itself. A group that may stand anywhere then goes where
-wider domains are tightest, level by level, to gather where nothing large fits; for one that is kept to a domain the
-queue simulation shows that it costs small groups more than it gives to large ones. Then come the fewest members of
-other groups, and the first by value. Subgroups stand to their inner domains as workers do to nodes (`subgroups`); a
-group that asks for a box of hosts is looked for in tori (`boxes`). A group that is to be spread goes first to those
-domains of the spread level that take it whole and hold the fewest groups of its LeaderWorkerSet; where none takes it
-whole, spreading is forgotten. An exclusive domain is chosen before the levels within it: all that is left of it is lost
-to others of the namespace. A group that stood somewhere goes back there as far as it can (`sticky`).
+A group that is kept to one domain (required or exclusive) goes to the tightest that takes it (best fit: least slack),
+and within it to the narrowest part that takes it whole, from a single host up, of equal parts to the tightest. Where a
+user names a level, groups compete for its domains: a narrower part of a roomier one would break up a large hole that
+others wait for, as the queue simulation shows in the waits of large groups. A preferred level goes before that: the
+first that takes the group, in the tightest of the domains that all members must share. A group that may stand anywhere
+goes to the narrowest domain that takes it, from a single host up; of a level's domains to the tightest, then where
+wider domains are tightest, level by level, to gather where nothing large fits. Then come the fewest members of other
+groups, and the first by value. Subgroups stand to their inner domains as workers do to nodes (`subgroups`); a group
+that asks for a box of hosts is looked for in tori (`boxes`). A group that is to be spread goes first to those domains
+of the spread level that take it whole and hold the fewest groups of its LeaderWorkerSet; where none takes it whole,
+spreading is forgotten. A group that stood somewhere goes back there as far as it can (`sticky`).
 
 Exact: a group is refused only where no choice of nodes satisfies all that it asks for.
 """
@@ -106,21 +107,27 @@ def _place(snapshot: Snapshot, request: GroupRequest, keys: Asked, space: Space)
         return None
     if keys.spread:
         space = _least_crowded(snapshot, request, keys, space)
-    for level in keys.preferred:
-        part = table.partition((*keys.base, level))
-        domain = _best(snapshot, space, part, keys)
-        if domain is not None:
-            return space.pack(part.members(domain), table.levels_within(part))
-    if keys.exclusive:
-        space = space.within(base.codes == _best(snapshot, space, base, keys))
-    for level in () if request.box else table.levels:
+    for level in (*keys.preferred, *(() if keys.base or request.box else table.levels)):
         part = table.partition((*keys.base, level))
         domain = _best(snapshot, space, part, keys)
         if domain is not None:
             return space.pack(part.members(domain), table.levels_within(part))
     domain = _best(snapshot, space, base, keys)
     assert domain is not None
+    for part in () if request.box else inner_parts(table, base):
+        inside = _best_within(snapshot, space, part, base, domain)
+        if inside is not None:
+            return space.pack(part.members(inside), table.levels_within(part))
     return space.pack(base.members(domain), table.levels_within(base))
+
+
+def inner_parts(table: NodeTable, base: Partition) -> tuple[Partition, ...]:
+    """What divides the domains that members must share, narrowest first: nodes, then wider levels. Nothing where they
+    need not share any."""
+    if not base.keys:
+        return ()
+    wider = [table.partition((*base.keys, level)) for level in reversed(table.levels_within(base))]
+    return (table.partition((NODE_NAME,)), *wider)
 
 
 def _least_crowded(snapshot: Snapshot, request: GroupRequest, keys: Asked, space: Space) -> Space:
@@ -156,9 +163,23 @@ def _best(snapshot: Snapshot, space: Space, part: Partition, keys: Asked) -> int
     fitting = lowest(fitting, space.slack(part)[fitting])
     for level in () if keys.base or len(fitting) == 1 else table.levels_around(part):
         fitting = _in_tightest(space, table.partition((level,)), part, fitting)
-    if len(fitting) > 1 and len(snapshot.tenancy.positions):
-        fitting = lowest(fitting, part.crowd(snapshot.tenancy.positions)[1:][fitting])
-    return int(fitting[0])
+    return _least_visited(snapshot, part, fitting)
+
+
+def _best_within(snapshot: Snapshot, space: Space, part: Partition, base: Partition, domain: int) -> int | None:
+    """The tightest part of a domain that takes the group, if one does; then as `_best`."""
+    fitting = space.takers(part)
+    fitting = fitting[part.homes(base, fitting) == domain]
+    if not len(fitting):
+        return None
+    return _least_visited(snapshot, part, lowest(fitting, space.slack(part)[fitting]))
+
+
+def _least_visited(snapshot: Snapshot, part: Partition, domains: Ints) -> int:
+    """The one with the fewest members standing there; of equal ones the first by value."""
+    if len(domains) > 1 and len(snapshot.tenancy.positions):
+        domains = lowest(domains, part.crowd(snapshot.tenancy.positions)[1:][domains])
+    return int(domains[0])
 
 
 def _in_tightest(space: Space, outer: Partition, part: Partition, domains: Ints) -> Ints:

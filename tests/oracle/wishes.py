@@ -4,7 +4,7 @@ Rules, from the words of `GroupRequest` and not from the search:
 
 - spread: of the domains of that level that take the whole group, one beside the fewest groups of its LeaderWorkerSet;
 - level: the first preferred level of which one domain takes the whole group; with none, the narrowest of all levels,
-  from a single node up. A group that wants a domain for itself is asked for its preferred levels only;
+  from a single node up. Of a group that must share a domain, the levels count within the domain where it stands;
 - ranks: a node that ranks have left is not returned to, nor is a wider domain where levels nest;
 - parts: a group of equal members that spans several domains of a level touches as few as can be, widest level first.
 
@@ -31,7 +31,7 @@ def unmet(instance: Instance, slots: Sequence[str]) -> dict[str, bool]:
     found = {"ranks": _returns(instance, labels, slots)}
     if among is not None:
         found["spread"] = not {*slots} <= among
-    level = _level(instance, among)
+    level = _level(instance, among, _home(instance, labels, slots))
     if level:
         found["level"] = not _is_one(labels, slots, level)
     if not instance.group.subgroup_size and instance.leader == instance.worker:
@@ -80,13 +80,20 @@ def _narrowest_first(instance: Instance, keys: Sequence[str]) -> list[str]:
     return sorted((key for key in keys if values[key]), key=lambda key: (-len(values[key]), -LEVELS.index(key)))
 
 
-def _level(instance: Instance, among: set[str] | None) -> str:
+def _home(instance: Instance, labels: Labels, slots: Sequence[str]) -> set[str]:
+    """The nodes of the domain that all members must share."""
+    keys = [key for key in (instance.group.required, instance.group.exclusive) if key]
+    return {name for name in labels if all(_is_one(labels, (name, slots[0]), key) for key in keys)}
+
+
+def _level(instance: Instance, among: set[str] | None, home: set[str]) -> str:
     """The level of which one domain must take the group; "" where none does."""
-    group = instance.group
-    levels = _narrowest_first(instance, group.preferred)
-    if not group.exclusive:
-        levels += ["name", *_narrowest_first(instance, LEVELS[:3])]
-    return next((level for level in levels if fits(instance, level, among=among)), "")
+    for level in _narrowest_first(instance, instance.group.preferred):
+        if fits(instance, level, among=among):
+            return level
+    inside = home if among is None else home & among
+    levels = ["name", *_narrowest_first(instance, LEVELS[:3])]
+    return next((level for level in levels if fits(instance, level, among=inside)), "")
 
 
 def _is_one(labels: Labels, slots: Sequence[str], key: str) -> bool:

@@ -127,6 +127,21 @@ def test_an_exclusive_group_takes_the_tightest_domain_even_if_a_smaller_part_of_
     assert placed(nodes, group("a-0", 2, pod(gpu=4), exclusive=RACK)).domain_value == "rack-9"
 
 
+def test_a_group_kept_to_a_rack_leaves_the_roomier_one_whole_though_one_host_there_would_do() -> None:
+    """No host of rack 0 has four devices free, but two have three and two; in rack 1 all is free."""
+    standing = [Standing("a", "r0-h0", {GPU: 5}), Standing("b", "r0-h1", {GPU: 6}), Standing("c", "r0-h2", {GPU: 8})]
+    nodes = racks(2, 3)
+    assert racks_of(placed(nodes, group("a-0", 4, pod(gpu=1), required=RACK), standing)) == {"r0"}
+    assert racks_of(placed(nodes, group("a-0", 4, pod(gpu=1)), standing)) == {"r1"}
+
+
+def test_within_the_domain_to_share_a_group_stays_in_the_narrowest_part_that_takes_it() -> None:
+    nodes = racks(4, 4, racks_per_block=2)
+    assert len({*placed(nodes, group("a-0", 4, pod(gpu=2), required=RACK)).slots}) == 1
+    assert len(racks_of(placed(nodes, group("a-0", 4, required=BLOCK)))) == 1
+    assert len(racks_of(placed(nodes, group("a-0", 6, required=BLOCK)))) == 2
+
+
 def test_a_group_returns_to_its_nodes() -> None:
     stay = ("r1-h3", "r1-h0", "r1-h1")
     assert placed(racks(3, 4), group("a-0", 3, required=RACK, stay=stay)).slots == stay
