@@ -185,6 +185,10 @@ class ControlPlane:
         if name == "etcd" and self.component("apiserver").alive:
             # It finds its way back to etcd by itself, but not at once.
             self.component("apiserver").wait_ready()
+        if name in ("etcd", "apiserver") and self.component("kwok").alive:
+            # Kubelets ask again for what they were refused while the store was away; kwok does only after a start.
+            self.kill_component("kwok")
+            self.start_component("kwok")
 
     def stop_component(self, name: str, grace: float = 20.0) -> None:
         self.component(name).stop(grace)
