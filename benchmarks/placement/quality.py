@@ -15,8 +15,7 @@ the way of the one that has waited longest (a moved group goes on where it was; 
 Noise: which of equally good places comes first is an accident of names, who comes first among arrivals within the same
 minute another, and a queue carries each such accident on. So ours and best-fit are run several times over the same
 jobs on the same hosts, whose names differ from run to run, with arrivals moved by up to half a minute: nothing else
-differs, and both policies see the same. The noise of a segment's figure is the standard deviation of best-fit's values
-over these runs; ours counts as worse in a segment where its mean is worse than best-fit's by more than that.
+differs, and both policies see the same. Their figures are compared run by run (`comparison`).
 """
 
 from __future__ import annotations
@@ -27,12 +26,13 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 
 import numpy as np
 
 from benchmarks.placement import baselines, command
 from benchmarks.placement.arrivals import JOBS, RULES, Job, generated_jobs, philly
+from benchmarks.placement.comparison import Compared, beyond_noise, compare
 from benchmarks.placement.fleets import TOPOLOGY, generated, lingjun, renamed
 from benchmarks.placement.ours import Ours, OursMoving, OursTogether
 from benchmarks.placement.simulation import PROMPT, Life, Outcome, Simulation
@@ -65,10 +65,10 @@ class Scenario:
 
 
 FULL = (
-    Scenario("philly, rule B, all racks", "B", load=1.5, namings=10, traced=True),
-    Scenario("philly, rule A, one block", "A", load=2.6, namings=4, traced=True, background=20),
-    Scenario("generated, whole hosts", "B", load=0.95, namings=8, traced=False),
-    Scenario("generated, one GPU a pod", "A", load=0.95, namings=8, traced=False),
+    Scenario("philly, rule B, all racks", "B", load=1.5, namings=12, traced=True),
+    Scenario("philly, rule A, one block", "A", load=2.6, namings=12, traced=True, background=20),
+    Scenario("generated, whole hosts", "B", load=0.95, namings=12, traced=False),
+    Scenario("generated, one GPU a pod", "A", load=0.95, namings=12, traced=False),
 )
 QUICK = (
     Scenario("philly, rule B, all racks, two weeks", "B", load=1.5, namings=1, traced=True, weeks=(2, 3)),
@@ -102,8 +102,8 @@ class Run:
     namings: int
     whole: Figures
     segments: dict[int, Figures]
-    noise: dict[int, Figures]
-    """Standard deviations of the segments over the namings; zero where there is one."""
+    by_naming: dict[int, list[Figures]]
+    """The segments' figures, one per naming."""
     held_hosts: float
     """Hosts that incomplete groups hold, mean over time."""
     held_hosts_most: int
@@ -117,24 +117,13 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Worse:
-    """A segment where ours is worse than best-fit by more than the noise."""
-
-    scenario: str
-    segment: int
-    figure: str
-    ours: float
-    best_fit: float
-    noise: float
-
-
-@dataclass(frozen=True)
 class Played:
     scenario: Scenario
     hosts: int
     jobs: int
     runs: list[Run]
-    worse: list[Worse]
+    compared: list[Compared]
+    """Ours with best-fit, segment by segment."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +134,8 @@ class Report:
     prompt_seconds: float
     hosts_held_by_incomplete_groups: int
     """By ours, at most, over all scenarios."""
-    worse_than_best_fit: list[Worse]
+    worse_than_best_fit: list[Compared]
+    """Beyond the noise."""
     checked_placements: int
     scenarios: list[Played]
 
@@ -162,7 +152,7 @@ def run(options: command.Options) -> Report:
         traces=traces,
         prompt_seconds=PROMPT,
         hosts_held_by_incomplete_groups=max(run.held_hosts_most for run in ours),
-        worse_than_best_fit=[worse for each in played for worse in each.worse],
+        worse_than_best_fit=beyond_noise([one for each in played for one in each.compared]),
         checked_placements=sum(run.checked for each in played for run in each.runs),
         scenarios=played,
     )
@@ -235,9 +225,7 @@ def _play(scenario: Scenario, options: command.Options) -> Played:
             options.say(f"quality, {scenario.name}: {task.policy}, naming {task.naming}: {_line(outcome, scenario)}")
     large = RULES[scenario.rule].large
     runs = [run_of(policy, each, large) for policy, each in outcomes.items()]
-    # A single run has no noise to be compared with.
-    worse = list(worse_segments(scenario, runs)) if scenario.namings > 1 else []
-    return Played(scenario, len(tasks[0].nodes), len(tasks[0].jobs), runs, worse)
+    return Played(scenario, len(tasks[0].nodes), len(tasks[0].jobs), runs, list(compared(scenario, runs)))
 
 
 def _policies(scenario: Scenario, quick: bool) -> list[str]:
@@ -288,8 +276,8 @@ def run_of(policy: str, outcomes: Sequence[Outcome], large: int) -> Run:
         own_discipline=policy in OWN,
         namings=len(outcomes),
         whole=figures_of(first.lives, large),
-        segments={segment: _over(each, mean) for segment, each in by_segment.items()},
-        noise={segment: _over(each, _spread) for segment, each in by_segment.items()},
+        segments={segment: _mean(each) for segment, each in by_segment.items()},
+        by_naming=by_segment,
         held_hosts=round(mean(looks.held_hosts), 3),
         held_hosts_most=max(max(outcome.looks.held_hosts) for outcome in outcomes),
         largest_fit=round(mean(looks.largest_fit), 3),
@@ -300,9 +288,9 @@ def run_of(policy: str, outcomes: Sequence[Outcome], large: int) -> Run:
     )
 
 
-def _over(some: Sequence[Figures], measure: Callable[[Sequence[float]], float]) -> Figures:
+def _mean(some: Sequence[Figures]) -> Figures:
     def of(read: Callable[[Figures], float]) -> float:
-        return round(float(measure([read(each) for each in some])), 4)
+        return round(mean(read(each) for each in some), 4)
 
     return Figures(
         groups=some[0].groups,
@@ -316,22 +304,16 @@ def _over(some: Sequence[Figures], measure: Callable[[Sequence[float]], float]) 
     )
 
 
-def _spread(values: Sequence[float]) -> float:
-    return stdev(values) if len(values) > 1 else 0.0
-
-
-def worse_segments(scenario: Scenario, runs: Sequence[Run]) -> Iterator[Worse]:
+def compared(scenario: Scenario, runs: Sequence[Run]) -> Iterator[Compared]:
+    """Admission of every segment, and the waits of large groups where there are enough of them."""
     by_name = {run.policy: run for run in runs}
-    ours, other = by_name[OURS], by_name[REFERENCE]
-    for segment, mine in ours.segments.items():
-        theirs, noise = other.segments[segment], other.noise[segment]
-        less = theirs.admitted - mine.admitted
-        longer = mine.large_wait_p95 - theirs.large_wait_p95
-        if less > noise.admitted:
-            yield Worse(scenario.name, segment, "admitted", mine.admitted, theirs.admitted, noise.admitted)
-        if longer > noise.large_wait_p95 and mine.large >= ENOUGH:
-            waits = mine.large_wait_p95, theirs.large_wait_p95, noise.large_wait_p95
-            yield Worse(scenario.name, segment, "large_wait_p95", *waits)
+    for segment, ours in by_name[OURS].by_naming.items():
+        theirs = by_name[REFERENCE].by_naming[segment]
+        admitted = [each.admitted for each in ours], [each.admitted for each in theirs]
+        yield compare(scenario.name, segment, "admitted", *admitted, more_is_worse=False)
+        if ours[0].large >= ENOUGH:
+            waits = [each.large_wait_p95 for each in ours], [each.large_wait_p95 for each in theirs]
+            yield compare(scenario.name, segment, "large_wait_p95", *waits, more_is_worse=True)
 
 
 if __name__ == "__main__":

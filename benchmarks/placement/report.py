@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from benchmarks.placement import charts, defragmentation, plan_command, quality, snapshot, speed, torus
+from benchmarks.placement.comparison import CHANCE, Compared
 
 if TYPE_CHECKING:
     from benchmarks.placement.__main__ import Everything, Run
@@ -59,23 +60,25 @@ def _quality(report: quality.Report) -> Iterator[str]:
     )
     yield ""
     yield "Ours and best-fit run several times over the same jobs on the same hosts; names of hosts differ from run to"
-    yield "run (which of equally good places comes first), and arrivals by up to half a minute (who comes first). The"
-    yield "noise is the standard deviation of best-fit's figure over these runs; means are compared."
+    yield "run (which of equally good places comes first), and arrivals by up to half a minute (who comes first). Both"
+    yield "see the same, so they are compared run by run: ± is the standard error of the mean difference. Ours counts"
+    yield f"as worse where chance alone would make it look so in less than {100 * CHANCE:.0f} % of reports, by the"
+    yield "exact sign-flip test, corrected for the number of comparisons (`benchmarks/placement/comparison.py`)."
     yield ""
     yield from _worse(report.worse_than_best_fit)
     for number, played in enumerate(report.scenarios):
         yield from _played(played, number)
 
 
-def _worse(worse: Sequence[quality.Worse]) -> Iterator[str]:
+def _worse(worse: Sequence[Compared]) -> Iterator[str]:
     if not worse:
         yield "In no segment is ours worse than best-fit, in admission or p95 wait of large groups, beyond the noise."
         return
     yield "Segments where ours is worse than best-fit beyond the noise:"
     yield ""
     yield from _table(
-        ("scenario", "segment", "figure", "ours", "best-fit", "noise"),
-        ((w.scenario, w.segment, w.figure, w.ours, w.best_fit, w.noise) for w in worse),
+        ("scenario", "segment", "figure", "ours", "best-fit", "worse by", "noise", "chance"),
+        ((w.scenario, w.segment, w.figure, w.ours, w.best_fit, w.worse_by, w.noise, w.chance) for w in worse),
     )
 
 
@@ -97,7 +100,7 @@ def _played(played: quality.Played, number: int) -> Iterator[str]:
             yield ""
             yield from _runs(runs)
     yield ""
-    yield "By segment (week of arrival in the trace, or quarter of the arrivals); ± is the noise:"
+    yield "By segment (week of arrival in the trace, or quarter of the arrivals); a positive difference favours ours:"
     yield ""
     yield from _segments(played)
 
@@ -138,20 +141,38 @@ def _runs(runs: Sequence[quality.Run]) -> Iterator[str]:
 
 def _segments(played: quality.Played) -> Iterator[str]:
     by_name = {run.policy: run for run in played.runs}
-    ours, best = by_name[quality.OURS], by_name[quality.REFERENCE]
+    ours, best = by_name[quality.OURS].segments, by_name[quality.REFERENCE].segments
+    found = {(each.segment, each.figure): each for each in played.compared}
+
+    def better_by(segment: int, figure: str, scale: int) -> str:
+        each = found.get((segment, figure))
+        return f"{-scale * each.worse_by:+.2f} ± {scale * each.noise:.2f}" if each else "too few"
+
     yield from _table(
-        ("segment", "groups", "large", "started in 1 h, %: ours", "best-fit", "wait of large p95, h: ours", "best-fit"),
+        (
+            "segment",
+            "groups",
+            "large",
+            "started in 1 h, %: ours",
+            "best-fit",
+            "difference",
+            "wait of large p95, h: ours",
+            "best-fit",
+            "difference",
+        ),
         (
             (
                 segment,
                 mine.groups,
                 mine.large,
                 f"{100 * mine.admitted:.2f}",
-                f"{100 * best.segments[segment].admitted:.2f} ± {100 * best.noise[segment].admitted:.2f}",
+                f"{100 * best[segment].admitted:.2f}",
+                better_by(segment, "admitted", 100),
                 f"{mine.large_wait_p95:.2f}",
-                f"{best.segments[segment].large_wait_p95:.2f} ± {best.noise[segment].large_wait_p95:.2f}",
+                f"{best[segment].large_wait_p95:.2f}",
+                better_by(segment, "large_wait_p95", 1),
             )
-            for segment, mine in ours.segments.items()
+            for segment, mine in ours.items()
         ),
     )
 

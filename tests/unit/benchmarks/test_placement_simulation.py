@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from benchmarks.placement import arrivals, baselines, convert_traces, quality
 from benchmarks.placement.arrivals import RULES, Job, group
+from benchmarks.placement.comparison import beyond_noise, chance_of, compare
 from benchmarks.placement.fleets import BLOCK, RACK, generated, lingjun
 from benchmarks.placement.ours import PATIENCE, Ours, OursMoving, OursTogether
 from benchmarks.placement.simulation import EVERY, Life, Outcome, Simulation
@@ -135,19 +135,35 @@ def outcome(waits: Sequence[float]) -> Outcome:
     return Outcome(lives(waits), looks, disturbed=0, checked=0)
 
 
-def test_ours_is_worse_only_where_the_difference_exceeds_the_noise() -> None:
-    scenario = replace(quality.FULL[0], namings=2)
-    steady = [outcome([0.0] * 40), outcome([0.0] * 40)]
-    noisy = [outcome([0.0] * 40), outcome([7_200.0] * 40)]
-    late = [outcome([7_200.0] * 40), outcome([0.0] * 40)]
+def test_ours_is_worse_only_where_chance_would_hardly_make_it_look_so() -> None:
+    """Two hours late counts in both figures. Late in all of twelve runs is no accident; in three of them it may be."""
+    prompt, late = outcome([0.0] * 40), outcome([7_200.0] * 40)
 
-    def compare(ours: Sequence[Outcome], best_fit: Sequence[Outcome]) -> list[str]:
+    def worse(ours: Sequence[Outcome], best_fit: Sequence[Outcome]) -> list[str]:
         runs = [
             quality.run_of(quality.OURS, ours, RULE.large),
             quality.run_of(quality.REFERENCE, best_fit, RULE.large),
         ]
-        return [worse.figure for worse in quality.worse_segments(scenario, runs)]
+        return [each.figure for each in beyond_noise([*quality.compared(quality.FULL[0], runs)])]
 
-    assert compare(steady, steady) == []
-    assert compare(late, noisy) == []
-    assert compare(late, steady) == ["admitted", "large_wait_p95"]
+    assert worse([prompt] * 12, [prompt] * 12) == []
+    assert worse([late] * 12, [prompt] * 12) == ["admitted", "large_wait_p95"]
+    assert worse([prompt] * 12, [late] * 12) == []
+    assert worse([late] * 3 + [prompt] * 9, [prompt] * 12) == []
+    assert worse([late, prompt] * 6, [prompt, late] * 6) == []
+
+
+def test_the_chance_of_a_difference_counts_all_ways_to_set_its_signs() -> None:
+    assert chance_of([1.0]) == 1 / 2
+    assert chance_of([1.0, 2.0]) == 1 / 4
+    assert chance_of([-1.0, 2.0]) == 2 / 4
+    assert chance_of([0.0, 0.0]) == 1
+    with pytest.raises(ValueError, match="17 runs"):
+        chance_of([1.0] * 17)
+
+
+def test_more_comparisons_ask_for_a_clearer_difference() -> None:
+    clear = compare("a trace", 0, "admitted", [0.8] * 8, [0.9] * 8, more_is_worse=False)
+    vague = [compare("a trace", at, "admitted", [0.9, 0.8], [0.8, 0.9], more_is_worse=False) for at in range(20)]
+    assert beyond_noise([clear]) == [clear]
+    assert beyond_noise([clear, *vague]) == []
