@@ -6,14 +6,14 @@ made at this moment, beside what their records say.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from lws_sched.api import names
 from lws_sched.api.core import Pod
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import key_of
-from lws_sched.api.placement import HOLDING, WAITING
+from lws_sched.api.placement import HOLDING
 from lws_sched.api.timestamps import age, seconds_of
 from lws_sched.core.desired import scheduler_of
 from lws_sched.intake.answers import Answer
@@ -137,14 +137,15 @@ def _planned_now(
 def _sentences(lws: LeaderWorkerSet, group: Group, fresh: Answer | None, now: float | None) -> list[str]:
     since = f" for {age(seconds_of(group.since), now)}" if group.since and now is not None else ""
     lines = [f"{group.key}: {group.state}{since}; {group.bound} of {group.size} members bound, {group.ready} ready"]
-    lines += [f"  {heading}: {sentence}" if heading else f"  {sentence}" for heading, sentence in facts(lws, group)]
+    told = facts(lws, group)
+    lines += [f"  {heading}: {sentence}" if heading else f"  {sentence}" for heading, sentence in told]
     if fresh is not None:
-        lines += _at_this_moment(group, fresh)
+        lines += _at_this_moment(told, fresh)
     return lines
 
 
 def facts(lws: LeaderWorkerSet, group: Group) -> list[tuple[str, str]]:
-    """Headings and sentences; a sentence that stands alone has no heading."""
+    """Headings and sentences, each once; a sentence that stands alone has no heading."""
     found = [("asks for", _asked(lws))]
     if not is_ours(lws):
         scheduler = scheduler_of(lws.spec.leader_worker_template.worker_template) or "default-scheduler"
@@ -154,7 +155,8 @@ def facts(lws: LeaderWorkerSet, group: Group) -> list[tuple[str, str]]:
         )
         found.append(("", sentence))
     elif sentence := unsupported(lws):
-        found.append(("why", sentence))
+        reason, _, fix = sentence.partition(": ")
+        found += [("why", reason), ("fix", fix)]
     if group.domain:
         proof = f": {_PROOFS[group.proof]}" if group.proof in _PROOFS else ""
         found.append(("is in", f"{group.domain} ({group.level}){proof}"))
@@ -162,13 +164,16 @@ def facts(lws: LeaderWorkerSet, group: Group) -> list[tuple[str, str]]:
         found.append(("why", group.reason))
     if group.fix:
         found.append(("fix", group.fix))
-    return found
+    return [*dict.fromkeys(found)]
 
 
-def _at_this_moment(group: Group, fresh: Answer) -> list[str]:
+def _at_this_moment(told: Collection[tuple[str, str]], fresh: Answer) -> list[str]:
+    """What is said of a plan made now, beside the facts: nothing where they say the same."""
     if fresh.feasible:
         return [f"  planned at this moment it would go to {fresh.domain or 'the cluster'}"]
-    if group.state == WAITING and (group.reason, group.fix) == (fresh.reason, fresh.fix):
+    # The reason of a group that is first in turn goes on with what is kept free for it.
+    is_reason_told = any(f"{sentence}; ".startswith(f"{fresh.reason}; ") for _, sentence in told)
+    if is_reason_told and (not fresh.fix or ("fix", fresh.fix) in told):
         return []
     return [f"  planned at this moment: {fresh.reason}", *([f"  fix: {fresh.fix}"] if fresh.fix else [])]
 

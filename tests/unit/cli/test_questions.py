@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.cli.commands import BLOCK, RACK, Body, Files, lws, member, racks, record, run, taken
+from tests.unit.cli.commands import BLOCK, RACK, Body, Files, lws, member, plan, racks, record, run, taken
 
 NODES = [f"rack-00-host-0{index}" for index in range(4)]
 
@@ -83,6 +83,27 @@ def test_a_waiting_group_is_told_what_a_plan_says_now(files: Files) -> None:
     full = run("explain", "a-0", "--cluster", files.cluster(racks(1, 4), taken(*NODES[:2]), a, old), "-o", "json")
     [group] = full.json["groups"]
     assert (group["now"]["feasible"], group["now"]["fix"].startswith("free 2 hosts in rack-00")) == (False, True)
+
+
+@pytest.mark.parametrize("more", ["", "; rack-00 is kept free for it"], ids=["word for word", "and goes on"])
+def test_what_the_record_and_a_plan_of_now_both_say_is_said_once(files: Files, more: str) -> None:
+    asked = lws("a", size=4).required("rack")
+    there = [*racks(1, 4), *taken(*NODES[:2])]
+    now = plan(files, files.cluster(there), asked).groups["a-0"]
+    record = waiting("a-0", now["reason"] + more, now["fix"])
+    told = run("explain", "a-0", "--cluster", files.cluster(there, in_default(asked.body), record)).out
+    assert f"why: {now['reason']}{more}\n  fix: {now['fix']}\n  MEMBER" in told
+    old = waiting("a-0", now["reason"], "wait")
+    changed = run("explain", "a-0", "--cluster", files.cluster(there, in_default(asked.body), old)).out
+    assert f"planned at this moment: {now['reason']}\n  fix: {now['fix']}\n" in changed
+
+
+def test_why_no_version_of_a_group_can_be_placed_is_said_once(files: Files) -> None:
+    claims = lws("a", size=4)
+    claims.body["spec"]["leaderWorkerTemplate"]["workerTemplate"]["spec"]["resourceClaims"] = [{"name": "gpu"}]
+    told = run("explain", "a-0", "--cluster", files.cluster(racks(1, 4), in_default(claims.body))).out
+    assert told.count("uses resource claims") == 1
+    assert "  fix: ask for devices as extended resources" in told
 
 
 def test_a_group_on_another_scheduler_is_told_what_that_means(files: Files) -> None:
