@@ -30,7 +30,7 @@ from typing import Any
 import yaml
 
 from benchmarks.plan_agreement import CLASSES, PODS, PRIORITIES, draw
-from lws_sched.cli.source import Source, read_sets
+from lws_sched.cli.source import Source, read_files, sets_in
 from lws_sched.intake.what_if import what_if
 from tests.controlplane.nodes import create_nodes, rack_nodes
 from tests.controlplane.plane import ControlPlane
@@ -118,7 +118,7 @@ def _searches(plane: ControlPlane, manifests: Sequence[Path]) -> list[float]:
     opened = Source(kubeconfig=str(plane.kubeconfig)).live()
     took = []
     for manifest in manifests:
-        sets = read_sets([str(manifest)], "default")
+        sets = sets_in(read_files([str(manifest)]), "default")
         cluster = opened.read()
         shapes = opened.shapes(cluster, sets)
         began = time.perf_counter()

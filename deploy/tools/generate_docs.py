@@ -131,6 +131,7 @@ def configuration() -> str:
     parts.extend(f"| `{flag.name}` | `{flag.path}` |\n" for flag in FLAGS)
     parts.append("| `--bind-address` (extender) | `verbs.bindAddress` |\n")
     parts.append("| `--placement-bind-address` (extender) | `placementService.bindAddress` |\n")
+    parts.append("| `--placement-published-address` (extender) | `placementService.publishedAddress` |\n")
     parts.append("| `--page-bind-address` (extender) | `page.bindAddress` |\n")
     parts.append("| `--webhook-bind-address` | `webhook.host`, `webhook.port` |\n")
     parts.append(

@@ -1,7 +1,8 @@
 """How clients of the placement service learn whom to trust: a ConfigMap that everybody in the cluster may read.
 
 It holds the authorities (`ca.crt`), so that a change of the certificate disturbs nobody who reads it anew, and the name
-that the certificate is good for (`server-name`), which is not the address where somebody forwards a port.
+that the certificate is good for (`server-name`), which is not the address where somebody forwards a port. Where users
+outside the cluster can reach the service, it also has the `address`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from lws_sched.kube.port import Cluster
 log = logging.getLogger(__name__)
 
 NAME = "lws-sched-placement"
-AUTHORITIES, SERVER_NAME = "ca.crt", "server-name"
+AUTHORITIES, SERVER_NAME, ADDRESS = "ca.crt", "server-name", "address"
+PORT = 9444
+"""Of the Service."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +29,11 @@ class PublishedAuthority:
 
     cluster: Cluster
     namespace: str
+    address: str = ""
 
     def keep(self, certificate: Certificate) -> bool:
         data = {AUTHORITIES: certificate.authority.decode(), SERVER_NAME: next(iter(certificate.names), "")}
+        data |= {ADDRESS: self.address} if self.address else {}
         found = self._find()
         if found is not None and found.data == data:
             return True

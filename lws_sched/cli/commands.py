@@ -65,7 +65,7 @@ def _cluster_options(command: F) -> F:
 def _server_options(command: F) -> F:
     """Whom to ask in place of reading the cluster."""
     for option in (
-        click.option("--server-namespace", default="lws-system", help="With --server: where lws-sched is installed."),
+        click.option("--server-namespace", default="lws-system", help="Where lws-sched is installed."),
         click.option(
             "--server",
             default="",
@@ -73,16 +73,14 @@ def _server_options(command: F) -> F:
             show_default=False,
             metavar="HOST:PORT",
             help="Ask the placement service there in place of reading the cluster: less is read, and fewer rights are "
-            "needed. See docs/placement-service.md.",
+            "needed. Where the cluster tells its address, it is asked without this. See docs/placement-service.md.",
         ),
     ):
         command = option(command)
     return command
 
 
-def _server(address: str, namespace: str) -> Server | None:
-    if not address:
-        return None
+def _server(address: str, namespace: str) -> Server:
     from lws_sched.cli.asking import Server
 
     return Server(address, namespace)

@@ -177,6 +177,13 @@ class PlacementService(Section, frozen=True, kw_only=True):
             "certificate; `0` serves none."
         ),
     ] = ":9444"
+    published_address: Annotated[
+        str,
+        Meta(
+            description="Where users outside the cluster reach it, such as a load balancer's host:port: commands that "
+            "are given no --server find it by themselves, and ask there."
+        ),
+    ] = ""
 
 
 class Page(Section, frozen=True, kw_only=True):

@@ -185,6 +185,9 @@ def _address_problems(configuration: Common) -> Iterator[tuple[str, str]]:
         addresses["verbs.bindAddress"] = configuration.verbs.bind_address
         addresses["placementService.bindAddress"] = configuration.placement_service.bind_address
         addresses["page.bindAddress"] = configuration.page.bind_address
+        published = configuration.placement_service.published_address
+        if published and not re.fullmatch(r"([^\s:/]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}", published):
+            yield "placementService.publishedAddress", f"must be host:port, and is {published!r}"
         if configuration.verbs.bind_address == OFF:
             yield "verbs.bindAddress", "must be an address: kube-scheduler calls the extender there"
     for path, text in addresses.items():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lws_sched.cli.output import Exit, plural, print_json, print_lines, progress, say
 from lws_sched.cli.plan import ours
-from lws_sched.cli.source import FileCluster, LiveCluster, Source, once, read_sets, speaking
+from lws_sched.cli.source import FileCluster, LiveCluster, Source, Written, once, read_files, sets_in, speaking
 from lws_sched.intake.answers import answers_json
 from lws_sched.intake.defrag import Plan, Step, plan_moves
 from lws_sched.intake.documents import BadInput
@@ -27,16 +27,17 @@ def run(
     as_json: bool,
     act: bool,
     patience: float,
-    server: Server | None = None,
+    server: Server,
 ) -> Exit:
     """Plan, print, and where asked to, do it; the exit code."""
     with speaking():
         once(*files, *source["clusters"])
-        if server is not None:
-            plans = _asked(server, files, namespace, source, act=act)
-            _tell(plans, as_json=as_json, act=act)
-            return _code(plans)
-        sets = tuple(map(ours, read_sets(files, namespace)))
+        written = read_files(files)
+        told = _asked(server, written, namespace, source, act=act)
+        if told is not None:
+            _tell(told, as_json=as_json, act=act)
+            return _code(told)
+        sets = tuple(map(ours, sets_in(written, namespace)))
         opened = Source(**source).open()
         if act and isinstance(opened, FileCluster):
             raise BadInput("nothing can be moved on a cluster in a file: leave out --yes, or --cluster")
@@ -53,14 +54,20 @@ def run(
 
 
 def _asked(
-    server: Server, files: Sequence[str], namespace: str, source: Mapping[str, Any], *, act: bool
-) -> tuple[Plan, ...]:
+    server: Server, files: Sequence[Written], namespace: str, source: Mapping[str, Any], *, act: bool
+) -> tuple[Plan, ...] | None:
+    """What the placement service says; None where it is not to be asked, or has no answer."""
     from lws_sched.cli.asking import manifests_of, tell
 
-    if act:
+    if act and server.address:
         raise BadInput("groups are moved with your own rights, not by the placement service: leave out --server")
-    with server.asked(source) as client, progress("looking for the fewest moves"):
-        plans, notes = client.defragment(manifests_of(files), namespace)
+    if act:
+        return None
+    with progress("looking for the fewest moves"):
+        found = server.answer(source, lambda client: client.defragment(manifests_of(files), namespace))
+    if found is None:
+        return None
+    plans, notes = found
     tell(notes)
     return plans
 

@@ -16,15 +16,14 @@ if TYPE_CHECKING:
     from lws_sched.cli.asking import Server
 
 
-def run(source: Mapping[str, Any], target: str, namespace: str, *, as_json: bool, server: Server | None = None) -> Exit:
+def run(source: Mapping[str, Any], target: str, namespace: str, *, as_json: bool, server: Server) -> Exit:
     with speaking():
-        if server is not None:
-            with server.asked(source) as client:
-                key, answers = client.explain(*place_and_name(target, namespace))
-            show(key, answers, as_json=as_json)
+        where, name = place_and_name(target, namespace)
+        told = server.answer(source, lambda client: client.explain(where, name))
+        if told is not None:
+            show(*told, as_json=as_json)
             return Exit.OK
         opened = Source(**source).open()
-        where, name = place_and_name(target, namespace)
         found = opened.read(where, GROUP_KINDS)
         lws, groups = explain(found, where, name, opened.shapes, opened.now(), lambda: _whole(opened))
     show(key_of(lws), groups, as_json=as_json)

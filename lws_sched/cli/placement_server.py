@@ -59,6 +59,6 @@ def placement_service(
     meter = CallMeter(runtime.clock)
     server = PlacementServer(calls, *where, meter, runtime.clock)
     source = endpoints.webhook_certificate(configuration, runtime.cluster, runtime.clock, namespace)
-    authority = PublishedAuthority(runtime.cluster, namespace)
+    authority = PublishedAuthority(runtime.cluster, namespace, configuration.placement_service.published_address)
     what = "the certificate of the placement service"
     return PlacementService(server, Upkeep(server, source, authority, runtime.leads, what=what), meter)

@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.cli.output import Cell, Exit, listed, print_json, print_lines, print_table, progress, say
-from lws_sched.cli.source import Source, once, read_sets, speaking
+from lws_sched.cli.source import Source, Written, once, read_files, sets_in, speaking
 from lws_sched.intake.answers import Answer, answers_json
 
 if TYPE_CHECKING:
     from lws_sched.cli.asking import Server
 
 
-def run(
-    files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_json: bool, server: Server | None = None
-) -> Exit:
+def run(files: Sequence[str], namespace: str, source: Mapping[str, Any], *, as_json: bool, server: Server) -> Exit:
     """Plan and print; the exit code."""
     with speaking():
         once(*files, *source["clusters"])
-        answers = _planned(files, namespace, source) if server is None else _asked(server, files, namespace, source)
+        written = read_files(files)
+        answers = _asked(server, written, namespace, source)
+        if answers is None:
+            answers = _planned(written, namespace, source)
     if as_json:
         print_json({"groups": answers_json(answers)})
     else:
@@ -29,8 +30,8 @@ def run(
     return Exit.OK if all(answer.feasible for answer in answers) else Exit.REFUSED
 
 
-def _planned(files: Sequence[str], namespace: str, source: Mapping[str, Any]) -> Sequence[Answer]:
-    sets = read_sets(files, namespace)
+def _planned(files: Sequence[Written], namespace: str, source: Mapping[str, Any]) -> Sequence[Answer]:
+    sets = sets_in(files, namespace)
     opened = Source(**source).open()
     with ThreadPoolExecutor(1) as beside:
         # Importing it takes about as long as the API server takes to answer.
@@ -48,11 +49,17 @@ def _planner() -> Callable[..., tuple[Answer, ...]]:
     return what_if
 
 
-def _asked(server: Server, files: Sequence[str], namespace: str, source: Mapping[str, Any]) -> Sequence[Answer]:
+def _asked(
+    server: Server, files: Sequence[Written], namespace: str, source: Mapping[str, Any]
+) -> Sequence[Answer] | None:
+    """What the placement service says; None where it is not to be asked, or has no answer."""
     from lws_sched.cli.asking import manifests_of, tell
 
-    with server.asked(source) as client, progress("planning"):
-        answers, notes = client.plan(manifests_of(files), namespace)
+    with progress("planning"):
+        found = server.answer(source, lambda client: client.plan(manifests_of(files), namespace))
+    if found is None:
+        return None
+    answers, notes = found
     tell(notes)
     return answers
 

@@ -67,6 +67,7 @@ def controller(**flags: Any) -> None:
 @click.option(
     "--placement-bind-address", show_default=":9444", help="Where the placement service (gRPC) is; 0 for none."
 )
+@click.option("--placement-published-address", metavar="HOST:PORT", help="Where users outside the cluster reach it.")
 @click.option("--page-bind-address", show_default=":8444", help="Where the page is served; 0 for none.")
 def extender(**flags: Any) -> None:
     """Run the planner, the pod webhook, and the scheduler extender."""
@@ -79,6 +80,7 @@ def _invocation(flags: dict[str, Any]) -> Invocation:
     paths |= {
         "bind_address": "verbs.bindAddress",
         "placement_bind_address": "placementService.bindAddress",
+        "placement_published_address": "placementService.publishedAddress",
         "page_bind_address": "page.bindAddress",
     }
     overrides = {paths[name]: value for name, value in flags.items() if name in paths and value is not None}

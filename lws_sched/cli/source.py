@@ -95,7 +95,7 @@ class FileCluster:
     def read(self, namespace: str = "", kinds: Sequence[Kind[Any]] = KINDS) -> Cluster:  # noqa: ARG002 - as LiveCluster
         """All that is there: it costs nothing. Raises BadInput."""
         with _collector_off():
-            found = cluster_of(_documents(self.paths), _called(self.paths))
+            found = cluster_of(_documents(read_files(self.paths)), _called(self.paths))
         return _read_by(found, self.levels)
 
     def shapes(self, cluster: Cluster, sets: Sequence[LeaderWorkerSet]) -> dict[str, MemberShapes]:
@@ -158,16 +158,30 @@ def once(*paths: str) -> None:
         raise BadInput("standard input can be read only once: give - for one file")
 
 
-def read_sets(paths: Sequence[str], namespace: str) -> tuple[LeaderWorkerSet, ...]:
+@dataclass(frozen=True)
+class Written:
+    """What a file holds."""
+
+    name: str
+    """What messages call it."""
+    content: bytes
+
+    @property
+    def text(self) -> str:
+        """Raises BadInput."""
+        return documents.text_of(self.name, self.content)
+
+
+def read_files(paths: Sequence[str]) -> tuple[Written, ...]:
+    """Raises BadInput."""
+    return tuple(Written(_called([path]), _bytes(path)) for path in paths)
+
+
+def sets_in(files: Sequence[Written], namespace: str) -> tuple[LeaderWorkerSet, ...]:
     """The LeaderWorkerSets of some files. Raises BadInput."""
     from lws_sched.intake.sets import sets_of
 
-    return sets_of(_documents(paths), _called(paths), namespace)
-
-
-def read_texts(paths: Sequence[str]) -> list[str]:
-    """Raises BadInput."""
-    return [documents.text_of(_called([path]), _bytes(path)) for path in paths]
+    return sets_of(_documents(files), ", ".join(file.name for file in files), namespace)
 
 
 def _levels(text: str) -> tuple[Level, ...]:
@@ -203,8 +217,8 @@ def _collector_off() -> Iterator[None]:
         gc.enable()
 
 
-def _documents(paths: Sequence[str]) -> list[Document]:
-    return [document for path in paths for document in documents.read(_called([path]), _bytes(path))]
+def _documents(files: Sequence[Written]) -> list[Document]:
+    return [document for file in files for document in documents.read(file.name, file.content)]
 
 
 def _bytes(path: str) -> bytes:

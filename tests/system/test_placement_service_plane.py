@@ -151,6 +151,29 @@ def test_an_administrator_gets_from_the_service_what_the_command_works_out(servi
         assert asked.returncode == direct.returncode
 
 
+def test_the_service_is_asked_without_being_named_where_the_cluster_tells_its_address(service: Service) -> None:
+    """Told of in the team's namespace, as if lws-sched were installed there; the planner may not see nodes."""
+    team = f"--namespace={TEAM}"
+    planner = f"--user=system:serviceaccount:{TEAM}:planner"
+    service.plane.kubectl("create", "role", "read", "--verb=get", "--resource=configmaps", team)
+    service.plane.kubectl("create", "rolebinding", "read", "--role=read", planner, team)
+    data = service.plane.client.get(PUBLISHED)["data"]
+    copies = path_of("configmaps", TEAM)
+    told = {"metadata": {"name": "lws-sched-placement"}, "data": {**data, "address": service.address}}
+    service.plane.client.create(copies, told)
+    argv = ("plan", "-f", service.file("new.yaml", lws("new", replicas=3, size=4).required()), "-n", TEAM)
+
+    code, out, said = service.command("planner", *argv, "-o", "json", "--server-namespace", TEAM)
+    assert (code, len(json.loads(out)["groups"])) == (3, 3), said
+
+    nobody = f"{LOCALHOST}:1"
+    service.plane.client.patch(f"{copies}/lws-sched-placement", {"data": {"address": nobody}})
+    code, out, said = service.command("planner", *argv, "--server-namespace", TEAM)
+    assert (code, out) == (1, "")
+    assert f"note: the cluster is read, as the placement service at {nobody} has no answer: " in said
+    assert "may not list nodes" in said or "nodes is forbidden" in said
+
+
 def test_who_may_not_is_told_what_is_missing(service: Service) -> None:
     code, _, said = service.command("stranger", "explain", f"{TEAM}/llama", "--server", service.address)
 

@@ -31,6 +31,15 @@ def test_the_leader_tells_whom_to_trust_and_under_which_name_and_corrects_what_o
     assert published(world) == wanted
 
 
+def test_where_users_outside_reach_it_is_told_where_that_is_known() -> None:
+    world, certificate = World(), certificates.issue([WHERE], time.time())
+    PublishedAuthority(world.cluster, "lws-system", "placement.example:443").keep(certificate)
+    assert published(world)["address"] == "placement.example:443"
+
+    PublishedAuthority(world.cluster, "lws-system").keep(certificate)
+    assert "address" not in published(world)
+
+
 def test_what_is_right_already_is_not_written_again() -> None:
     world, certificate = World(), certificates.issue([WHERE], time.time())
     authority = PublishedAuthority(world.cluster, "lws-system")

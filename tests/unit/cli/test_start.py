@@ -56,6 +56,7 @@ def test_a_plan_that_no_solver_is_needed_for_loads_none(files: Files) -> None:
 
 
 def test_asking_the_placement_service_loads_nothing_that_plans() -> None:
-    program = f"import sys, lws_sched.cli.asking; print([each for each in {HEAVY} if each in sys.modules])"
+    imports = "sys, lws_sched.cli.asking, lws_sched.service.client"
+    program = f"import {imports}; print([each for each in {HEAVY} if each in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['grpc']"
