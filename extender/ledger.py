@@ -187,6 +187,21 @@ class Ledger:
         """What a node has left beside its held slots; None where no slot is held on it. Lock-free."""
         return self._headroom.get(node)
 
+    def short_of(self, requests: Resources, nodes: Iterable[str]) -> dict[str, str]:
+        """Of these nodes, those whose held slots leave a pod too little, and the first resource, by name, that lacks.
+        Lock-free. kube-scheduler asks about thousands of nodes at once, for each pod that is no member."""
+        wanted, headroom = _wanted(requests), self._headroom
+        short: dict[str, str] = {}
+        for node in nodes:
+            room = headroom.get(node)
+            if room is None:
+                continue
+            for resource, amount in wanted:
+                if amount > room.get(resource, 0):
+                    short[node] = resource
+                    break
+        return short
+
     def is_healthy(self, node: str, domain: api.Domain | None = None) -> bool:
         """Whether a node takes new pods, and still is in the domain that a group was placed in. Lock-free."""
         state = self._nodes.get(node)
@@ -293,10 +308,11 @@ class Ledger:
 
 def lacks(requests: Resources, room: Resources) -> str:
     """The first resource, by name, that `room` has too little of; "" where all fits. A pod takes one of `pods`."""
-    for resource, wanted in sorted({**requests, "pods": 1}.items()):
-        if wanted > 0 and wanted > room.get(resource, 0):
-            return resource
-    return ""
+    return next((resource for resource, amount in _wanted(requests) if amount > room.get(resource, 0)), "")
+
+
+def _wanted(requests: Resources) -> list[tuple[str, int]]:
+    return sorted((resource, amount) for resource, amount in {**requests, "pods": 1}.items() if amount > 0)
 
 
 def _is_same_set(old: DaemonSet, new: DaemonSet) -> bool:

@@ -31,7 +31,7 @@ from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.extender.barrier import Barrier, BindCall
 from lws_sched.extender.commit import Committer
-from lws_sched.extender.ledger import Ledger, Slot, lacks
+from lws_sched.extender.ledger import Ledger, Slot
 from lws_sched.extender.preemption import spared
 from lws_sched.extender.records import RecordStore
 from lws_sched.extender.stages import expected_members, is_member
@@ -72,12 +72,10 @@ class Verbs:
         slot = self.ledger.slot(key_of(args.pod))
         if is_member(args.pod):
             return _member_filter(args.pod, slot, offered)
-        requests = pod_requests(args.pod.spec)
-        failed: dict[str, str] = {}
-        for node in offered:
-            room = self.ledger.headroom(node)
-            if room is not None and (lacking := lacks(requests, room)):
-                failed[node] = f"lws-sched: {lacking} is reserved for a group"
+        short = self.ledger.short_of(pod_requests(args.pod.spec), offered)
+        if not short:
+            return FilterResult(node_names=offered)
+        failed = {node: f"lws-sched: {lacking} is reserved for a group" for node, lacking in short.items()}
         return FilterResult(node_names=tuple(node for node in offered if node not in failed), failed_nodes=failed)
 
     def preempt(self, args: PreemptionArgs) -> PreemptionResult:

@@ -65,3 +65,17 @@ def test_a_node_is_overfull_once_others_stand_where_a_slot_is_held_and_no_longer
 def test_a_node_that_is_gone_has_no_room_left(ledger: Ledger) -> None:
     assert not ledger.is_overfull("n0")
     assert ledger.is_overfull("elsewhere")
+
+
+def test_a_pod_is_short_of_the_first_resource_that_lacks_on_nodes_where_slots_are_held_and_of_none_elsewhere(
+    ledger: Ledger,
+) -> None:
+    everywhere = [*NODES, "elsewhere"]
+    assert ledger.short_of({GPU: 1, "nvidia.com/rdma": 1}, everywhere) == dict.fromkeys(NODES, GPU)
+    assert ledger.short_of({GPU: 0}, everywhere) == {}, "what a pod asks nothing of cannot lack"
+
+
+def test_a_pod_takes_one_of_the_pods_that_a_node_can_have(ledger: Ledger) -> None:
+    full = {"allocatable": {GPU: "8", "pods": "1"}, "conditions": [{"type": "Ready", "status": "True"}]}
+    ledger.node_changed(Change(None, msgspec.convert({"metadata": {"name": "n0"}, "status": full}, Node)))
+    assert ledger.short_of({}, NODES) == {"n0": "pods"}
