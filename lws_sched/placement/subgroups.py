@@ -137,7 +137,8 @@ class _Packing:
             leader = int(np.searchsorted(self._nodes, first))
         self._caps[leader] -= self._room.loss[leader]
         np.subtract.at(self._caps, np.searchsorted(self._nodes, np.array(beside, dtype=np.int64)), 1)
-        return (int(self._nodes[leader]), *beside, *self._plain(leader))
+        placed = (int(self._nodes[leader]), *beside)
+        return (*placed, *self._plain(leader, placed[-1]))
 
     def _leader(self) -> int:
         """Index of the leader's node: where it costs the fewest subgroups, then in the roomiest parts."""
@@ -147,8 +148,9 @@ class _Packing:
         able = able[raised.loss[able] == raised.loss[able].min()]
         return roomiest(self._table, self._room, self._nodes, able, self._levels, self._idle)
 
-    def _plain(self, leader: int) -> list[int]:
-        """The workers of the subgroups without the leader, subgroup by subgroup."""
+    def _plain(self, leader: int, last: int) -> list[int]:
+        """The workers of the subgroups without the leader, subgroup by subgroup. Ranks go on where they stopped: `last`
+        is the node of the one before."""
         layout = self._nested.layout
         parts, counts = self._parts(leader)
         heads = np.array([self._members(part)[0] for part in parts], dtype=np.int64)
@@ -159,7 +161,7 @@ class _Packing:
         workers: list[int] = []
         for head, count in chosen:
             members = self._members(part_of[head])
-            start = int(self._nodes[leader]) if leader in members else None
+            start = last if last in self._nodes[members] else None
             workers += expand(
                 fill(
                     self._table,

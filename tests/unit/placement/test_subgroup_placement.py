@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from lws_sched.placement import GroupRequest, NodeState, Placed, Refused, Tenant, plan
-from tests.unit.placement.cluster import BLOCK, GPU, RACK, Standing, fleet_of, group, pod, racks
+from tests.unit.placement.cluster import BLOCK, GPU, RACK, Standing, fleet_of, group, host, pod, racks
 
 ZONE = "topology.kubernetes.io/zone"
 
@@ -44,6 +44,14 @@ def test_every_subgroup_has_its_members_in_one_rack_of_the_groups_block() -> Non
 def test_subgroups_share_a_rack_where_it_takes_several() -> None:
     request = group("a-0", 8, required=BLOCK, subgroup_size=2, subgroup_required=RACK)
     assert racks_by_member(decide(racks(4, 5), request)) == ["r0"] * 4 + ["r1"] * 4
+
+
+def test_the_next_subgroup_goes_on_where_the_one_before_stopped() -> None:
+    """The first subgroup takes one device of the last host; the second begins with the other one."""
+    nodes = [host(f"h{number}", "rack-0", gpu=gpu) for number, gpu in enumerate((3, 3, 2))]
+    decision = decide(nodes, group("a-0", 8, pod(gpu=1), subgroup_size=4, subgroup_required=RACK))
+    assert isinstance(decision, Placed)
+    assert decision.slots == ("h0", "h0", "h0", "h2", "h2", "h1", "h1", "h1")
 
 
 def test_exclusive_subgroups_take_a_rack_each() -> None:
