@@ -156,14 +156,12 @@ def _as_labels(table: NodeTable, request: GroupRequest) -> Asked | UnknownLevel:
     if isinstance(inner, UnknownLevel):
         return inner
     preferred = {topology.key_or_name(name, table.keys): None for name in request.preferred}
-    narrowest_first = sorted(
-        (key for key in preferred if key in table.keys), key=lambda key: -len(table.column(key).values)
-    )
+    narrowest_first = table.narrowest_first(key for key in preferred if key in table.keys)
     spread = topology.key_or_name(request.spread, table.keys)
     return Asked(
         base=base,
         exclusive=topology.key_or_name(request.exclusive, table.keys),
-        preferred=tuple(narrowest_first),
+        preferred=narrowest_first,
         inner=inner,
         inner_exclusive=topology.key_or_name(request.subgroup_exclusive, table.keys) if inner else "",
         spread=spread if spread in table.keys else "",

@@ -140,11 +140,14 @@ class NodeTable:
     @cached_property
     def levels(self) -> tuple[str, ...]:
         """The levels that the nodes' labels tell of, narrowest first, led by the node itself."""
-        keys = [key for key in topology.levels_on(self.keys) if key != topology.HOSTNAME]
         return (
             NODE_NAME,
-            *sorted(keys, key=lambda key: (-len(self.column(key).values), -topology.rank(key, self.keys))),
+            *self.narrowest_first(key for key in topology.levels_on(self.keys) if key != topology.HOSTNAME),
         )
+
+    def narrowest_first(self, keys: Iterable[str]) -> tuple[str, ...]:
+        """Labels by how many values they have; of equally many that of the narrower level comes first."""
+        return tuple(sorted(keys, key=lambda key: (-len(self.column(key).values), -topology.rank(key, self.keys))))
 
     def levels_within(self, partition: Partition) -> tuple[str, ...]:
         """The levels wider than a node that divide some domain of the partition, widest first."""

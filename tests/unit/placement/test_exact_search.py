@@ -100,6 +100,13 @@ def test_a_preferred_level_is_a_wish_and_a_required_level_is_not() -> None:
     assert len(racks_of(placed(nodes, group("a-0", 4, required=BLOCK, preferred=("rack",))))) == 1
 
 
+def test_of_preferred_levels_with_equally_many_domains_the_narrower_one_goes_first() -> None:
+    """Two racks and two blocks. Three hosts of block 0 are in no rack, and are its roomiest part."""
+    loose = [host(f"a{number}", "", "block-0") for number in range(3)]
+    nodes = [*loose, *(host(name, "rack-0", "block-0") for name in "bc"), host("d", "rack-1", "block-1")]
+    assert set(placed(nodes, group("a-0", 2, preferred=(BLOCK, RACK))).slots) == {"b", "c"}
+
+
 def test_required_and_exclusive_topologies_hold_together() -> None:
     nodes = racks(4, 4, racks_per_block=2)
     other = Standing("o", "r0-h0", {GPU: 8}, Tenant("default/other-0", "default"))
