@@ -5,8 +5,9 @@ from __future__ import annotations
 import ssl
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from tests.controlplane.plane import ControlPlane
@@ -27,8 +28,9 @@ class LwsSched:
     """Our two processes on one control plane, supervised by it under the names `lws-controller` and `lws-extender`: as
     in a cluster, they are started again when they end because they have lost their Lease."""
 
-    def __init__(self, plane: ControlPlane) -> None:
+    def __init__(self, plane: ControlPlane, environment: Mapping[str, str] = MappingProxyType({})) -> None:
         self.plane = plane
+        self._environment = environment
         self._controller_port, self._hook_port, self._verbs_port, self.placement_port, self.page_port = free_ports(5)
         self.metrics_ports = dict(zip((CONTROLLER, EXTENDER), free_ports(2), strict=True))
 
@@ -81,7 +83,7 @@ class LwsSched:
         argv += ["--webhook-url", f"https://{LOCALHOST}:{port}", "--health-probe-bind-address=0"]
         argv += [f"--metrics-bind-address={LOCALHOST}:{self.metrics_ports[name]}", *more]
         # As a pod's containers: the next process of the same name takes the Lease over at once.
-        self.plane.spawn(name, argv, {"POD_NAME": name}, ready=_is_ready(port), supervised=True)
+        self.plane.spawn(name, argv, {**self._environment, "POD_NAME": name}, ready=_is_ready(port), supervised=True)
 
 
 def _is_ready(port: int) -> Callable[[], bool]:

@@ -20,6 +20,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from lws_sched.service import placement_pb2 as pb
 from lws_sched.service.placement_pb2_grpc import PlacementStub
+from tests.collector import Got, collecting
 from tests.controlplane.client import path_of
 from tests.controlplane.nodes import create_nodes, rack_nodes
 from tests.controlplane.plane import ControlPlane
@@ -49,6 +50,8 @@ subjects: [{kind: ServiceAccount, name: planner, namespace: team}]
 class Service:
     product: LwsSched
     folder: Path
+    traces: Got
+    """What both programs tell a collector."""
 
     @property
     def plane(self) -> ControlPlane:
@@ -86,8 +89,9 @@ class Service:
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Three racks of four hosts. In `team`: llama stands, wide waits; planner may look there, stranger may nothing."""
-    with start_plane() as plane:
-        product = LwsSched(plane)
+    with start_plane() as plane, collecting() as (collector, traces):
+        tracing = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector, "OTEL_BSP_SCHEDULE_DELAY": "500"}
+        product = LwsSched(plane, tracing)
         product.install()
         create_nodes(plane, rack_nodes(3, 4))
         plane.create_namespace(TEAM)
@@ -98,7 +102,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             plane.client.create(SETS, each.body)
         states = {"llama-0": "Bound", "wide-0": "Waiting"}
         wait_until(lambda: states_of(plane) == states, "llama stands and wide waits", 60)
-        yield Service(product, tmp_path_factory.mktemp("service"))
+        yield Service(product, tmp_path_factory.mktemp("service"), traces)
 
 
 def states_of(plane: ControlPlane) -> dict[str, str]:
@@ -107,6 +111,25 @@ def states_of(plane: ControlPlane) -> dict[str, str]:
 
 def mine(service: Service, account: str = "planner", timeout: float = 30.0) -> dict[str, Any]:
     return {"timeout": timeout, "metadata": [("authorization", f"Bearer {service.token(account)}")]}
+
+
+def test_what_became_of_a_group_reaches_a_collector_of_traces(service: Service) -> None:
+    found: dict[str, set[str]] = {"lws-controller": set(), "lws-extender": set()}
+    bound: set[str] = set()
+
+    def is_told() -> bool:
+        while not service.traces.empty():
+            for resource in service.traces.get().resource_spans:
+                named = {each.key: each.value.string_value for each in resource.resource.attributes}
+                for span in (each for scope in resource.scope_spans for each in scope.spans):
+                    found[named["service.name"]].add(span.name)
+                    attributes = {each.key: each.value.string_value for each in span.attributes}
+                    bound.update([attributes["k8s.pod.name"]] if span.name == "bind" else [])
+        return {"plan", "decide", "commit", "record", "bind"} <= found["lws-extender"] and len(bound) >= 4
+
+    wait_until(is_told, "the spans of a group's way have come", 30)
+    assert bound == {"llama-0", "llama-0-1", "llama-0-2", "llama-0-3"}
+    assert {"reconcile sets", "reconcile groups"} <= found["lws-controller"]
 
 
 def test_the_service_says_that_it_is_well(service: Service) -> None:

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from queue import Queue
 from typing import Any
 
-import grpc
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -36,6 +28,7 @@ from lws_sched.kube.errors import Unavailable
 from lws_sched.sim.manifests import ACCELERATOR, rack_nodes
 from lws_sched.sim.world import World
 from lws_sched.telemetry.tracing import Tracer, exporting
+from tests.collector import collecting
 from tests.scenarios.manifests import lws
 from tests.unit.extender.fakes import FakeInformer, FakeRuntime
 
@@ -213,38 +206,12 @@ def test_programs_of_which_nobody_asks_for_traces_do_not_even_load_them() -> Non
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
-@pytest.fixture
-def collector() -> Iterator[tuple[str, Queue[ExportTraceServiceRequest]]]:
-    """A collector's address, and what it gets."""
-    got: Queue[ExportTraceServiceRequest] = Queue()
-
-    def export(request: ExportTraceServiceRequest, _: grpc.ServicerContext) -> ExportTraceServiceResponse:
-        got.put(request)
-        return ExportTraceServiceResponse()
-
-    handler = grpc.unary_unary_rpc_method_handler(
-        export,
-        request_deserializer=ExportTraceServiceRequest.FromString,
-        response_serializer=ExportTraceServiceResponse.SerializeToString,
-    )
-    server = grpc.server(ThreadPoolExecutor(1))
-    name = "opentelemetry.proto.collector.trace.v1.TraceService"
-    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(name, {"Export": handler})])
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield f"http://127.0.0.1:{port}", got
-    server.stop(None)
-
-
-def test_a_collector_gets_what_was_told_before_the_program_ends(
-    collector: tuple[str, Queue[ExportTraceServiceRequest]],
-) -> None:
-    endpoint, got = collector
-    tracer = exporting("lws-extender", endpoint)
-    tracer.told("plan", {"lws_sched.groups": 3}, seconds=2.0)
-    tracer.stop()
-
-    (resource,) = got.get(timeout=10).resource_spans
+def test_a_collector_gets_what_was_told_before_the_program_ends() -> None:
+    with collecting() as (endpoint, got):
+        tracer = exporting("lws-extender", endpoint)
+        tracer.told("plan", {"lws_sched.groups": 3}, seconds=2.0)
+        tracer.stop()
+        (resource,) = got.get(timeout=10).resource_spans
     named = {each.key: each.value.string_value for each in resource.resource.attributes}
     assert named["service.name"] == "lws-extender"
     (span,) = resource.scope_spans[0].spans
