@@ -1,7 +1,8 @@
 """Where questions wait for a planning process, and are given up when nobody waits for the answer any more.
 
 A process answers one question at a time and then waits for the next. One that does not answer in time, or whose caller
-has gone away, is killed; the next question starts another, which takes a second.
+has gone away, is killed; the next question starts another, which takes a second. Those that wait are told of changes
+before there are many, so that the first question after a quiet hour need not wait for all that happened in it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -30,6 +32,12 @@ SLICE_SECONDS = 0.05
 MEMORY_BYTES = 512 << 20
 """Of one process: a fifth of that is what 5,000 nodes and their pods take. All together must fit into the memory of the
 extender's container, as a container that has too little is killed whole."""
+TELL_SECONDS = 5.0
+"""How often it is looked whether there is much to tell."""
+MUCH = 500
+"""Changes that a question would have to wait for too long: telling of so many takes some 10 ms."""
+TELLING_SECONDS = 10.0
+"""How long a process may take to hear."""
 COMMAND = (sys.executable, "-m", "lws_sched.service.worker", str(MEMORY_BYTES))
 
 
@@ -50,23 +58,31 @@ Admit = Callable[[tuple[Template, ...]], Admitted]
 class Desk:
     """Thread-safe. Processes are started when they are first needed."""
 
-    def __init__(self, feed: Feed, processes: int = PROCESSES, command: tuple[str, ...] = COMMAND) -> None:
+    def __init__(
+        self, feed: Feed, processes: int = PROCESSES, command: tuple[str, ...] = COMMAND, much: int = MUCH
+    ) -> None:
         self._feed = feed
         self._command = command
         self._most = processes
+        self._much = much
         self._turn = threading.Condition()
         self._free: list[_Process] = []
         self._busy: set[_Process] = set()
+        self._hearing: set[_Process] = set()
+        """Those that are being told of changes."""
         self._waiting = 0
         self._is_open = True
+        self._ended = threading.Event()
+        self._teller: threading.Thread | None = None
 
     def stop(self) -> None:
         """End the processes; questions under way fail."""
         with self._turn:
             self._is_open = False
-            processes = [*self._free, *self._busy]
-            self._free, self._busy = [], set()
+            processes = [*self._free, *self._busy, *self._hearing]
+            self._free, self._busy, self._hearing = [], set(), set()
             self._turn.notify_all()
+        self._ended.set()
         for process in processes:
             process.end()
 
@@ -85,6 +101,25 @@ class Desk:
             raise Refusal(answer.code, answer.sentence)
         return answer.response
 
+    def tell(self) -> None:
+        """Tell the processes that wait of changes, where there are many."""
+        with self._turn:
+            found = [process for process in self._free if process.untold >= self._much]
+            self._free = [process for process in self._free if process not in found]
+            self._hearing.update(found)
+        for process in found:
+            try:
+                process.tell(_Until(time.monotonic() + TELLING_SECONDS))
+            except (Refusal, OSError) as problem:
+                log.warning("a planning process does not hear: %s", problem)
+                self._drop(process)
+            else:
+                self._give_back(process)
+
+    def _tell_on(self) -> None:
+        while not self._ended.wait(TELL_SECONDS):
+            self.tell()
+
     def _taken(self, patience: Patience) -> _Process:
         """A process for one question: the one used last, as it knows the most, or a new one."""
         with self._turn:
@@ -92,7 +127,7 @@ class Desk:
                 raise Refusal("RESOURCE_EXHAUSTED", "too many questions wait for an answer already: try again soon")
             self._waiting += 1
             try:
-                while not self._free and len(self._busy) >= self._most and self._is_open:
+                while not self._free and (self._hearing or len(self._busy) >= self._most) and self._is_open:
                     self._turn.wait(min(SLICE_SECONDS, _left(patience)))
             finally:
                 self._waiting -= 1
@@ -101,11 +136,14 @@ class Desk:
                 raise _stopping()
             process = self._free.pop() if self._free else _Process(self._command, self._feed.reader())
             self._busy.add(process)
+            if self._teller is None:
+                self._teller = threading.Thread(target=self._tell_on, name="planning-news", daemon=True)
+                self._teller.start()
             return process
 
     def _give_back(self, process: _Process) -> None:
         with self._turn:
-            self._busy.discard(process)
+            self._leave(process)
             if self._is_open:
                 self._free.append(process)
             self._turn.notify()
@@ -113,8 +151,12 @@ class Desk:
     def _drop(self, process: _Process) -> None:
         process.end()
         with self._turn:
-            self._busy.discard(process)
+            self._leave(process)
             self._turn.notify()
+
+    def _leave(self, process: _Process) -> None:
+        self._busy.discard(process)
+        self._hearing.discard(process)
 
 
 class _Process:
@@ -130,11 +172,20 @@ class _Process:
         self._process.wait()
         self._connection.close()
 
+    @property
+    def untold(self) -> int:
+        """How many changes it has not been told of."""
+        return len(self._reader.untold)
+
+    def tell(self, patience: Patience) -> None:
+        """Raises Refusal, OSError; the process is of no use any more then."""
+        for changes in self._reader.frames():
+            self._send(changes, patience)
+
     def answer(self, question: Question, admit: Admit, patience: Patience) -> Done | Failed:
         """Raises Refusal where there is none; the process is of no use any more then."""
         try:
-            for changes in self._reader.frames():
-                self._send(changes, patience)
+            self.tell(patience)
             self._send(question, patience)
             while isinstance(frame := self._next(patience), Templates):
                 try:
@@ -157,6 +208,19 @@ class _Process:
     def _next(self, patience: Patience) -> frames.FromWorker:
         frame: frames.FromWorker = frames.FROM_WORKER.decode(frames.received(_Patient(self._connection, patience)))
         return frame
+
+
+class _Until:
+    """The patience of nobody in particular."""
+
+    def __init__(self, end: float) -> None:
+        self._end = end
+
+    def remaining(self) -> float:
+        return self._end - time.monotonic()
+
+    def is_wanted(self) -> bool:
+        return True
 
 
 class _Patient:

@@ -73,7 +73,7 @@ def world() -> World:
 def desks(world: World) -> Iterator[Any]:
     made: list[Desk] = []
 
-    def make(command: tuple[str, ...] = COMMAND, processes: int = 1) -> Desk:
+    def make(command: tuple[str, ...] = COMMAND, processes: int = 1, much: int = module.MUCH) -> Desk:
         found: list[Feed] = []
 
         def build(runtime: Any) -> Any:
@@ -82,7 +82,7 @@ def desks(world: World) -> Iterator[Any]:
 
         world.start(f"feed-{len(made)}", build)
         world.settle()
-        made.append(Desk(found[0], processes, command))
+        made.append(Desk(found[0], processes, command, much))
         return made[-1]
 
     yield make
@@ -191,6 +191,39 @@ def test_a_refusal_while_asking_back_leaves_the_process_for_the_next_question(de
     before = pids(desk)
     assert is_feasible(desk)
     assert pids(desk) == before
+
+
+def test_a_process_that_waits_is_told_of_changes_where_there_are_many(desks: Any, world: World) -> None:
+    desk = desks(much=2)
+    assert is_feasible(desk)
+    (process,) = desk._free
+
+    world.cluster.create(POD, filler("one", "rack-00-host-00", {"cpu": "1"}))
+    world.settle()
+    desk.tell()
+    assert process.untold == 1
+
+    world.cluster.create(POD, filler("two", "rack-00-host-01", {"cpu": "1"}))
+    world.settle()
+    desk.tell()
+    assert process.untold == 0
+    assert is_feasible(desk)
+    assert desk._free == [process]
+
+
+def test_a_process_that_ended_while_it_waited_costs_no_answer_once_that_is_noticed(desks: Any, world: World) -> None:
+    desk = desks(much=1)
+    assert is_feasible(desk)
+    (ended,) = desk._free
+    os.kill(ended._process.pid, 9)
+    ended._process.wait()
+
+    world.cluster.create(POD, filler("one", "rack-00-host-00", {"cpu": "1"}))
+    world.settle()
+    desk.tell()
+
+    assert desk._free == []
+    assert is_feasible(desk)
 
 
 def test_a_desk_that_stops_ends_what_is_under_way(desks: Any) -> None:
