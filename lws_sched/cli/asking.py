@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TOKEN = "LWS_SCHED_TOKEN"
-IN_A_POD = "KUBERNETES_SERVICE_HOST"
 CONNECT_SECONDS = 1.0
 """How long a service that was not asked for by name may take to be there."""
 _OF_THE_USER = ("INVALID_ARGUMENT", "NOT_FOUND")
@@ -66,6 +65,7 @@ class Server:
 
     def _offered(self, source: Mapping[str, Any], question: Callable[[PlacementClient], T]) -> T | None:
         from lws_sched.admission.published import ADDRESS, PORT, SERVER_NAME
+        from lws_sched.kube.config import is_in_cluster
         from lws_sched.kube.errors import Forbidden, NotFound
 
         if source["clusters"] or source["levels"]:
@@ -75,7 +75,7 @@ class Server:
         except (NotFound, Forbidden):
             return None
         address = published.get(ADDRESS, "")
-        if not address and IN_A_POD in os.environ:
+        if not address and is_in_cluster(source["kubeconfig"], source["context"]):
             address = f"{published.get(SERVER_NAME, '')}:{PORT}"
         if not address or not token:
             return None

@@ -44,13 +44,18 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Connec
     Raises ConfigError.
     """
     named = kubeconfig or os.environ.get("KUBECONFIG")
-    in_cluster = not (named or context) and "KUBERNETES_SERVICE_HOST" in os.environ
+    in_cluster = is_in_cluster(kubeconfig, context)
     path = named or DEFAULT_KUBECONFIG
     if not in_cluster:
         _check_there(path, named)
         if found := plain(path, context, _socket_options()):
             return Connection(Wires(found.manager, found.server), _bearer(found.token))
     return _by_library(None if in_cluster else path, context)
+
+
+def is_in_cluster(kubeconfig: str | None, context: str | None) -> bool:
+    """Whether that means the cluster in which this process runs, with its pod's service account."""
+    return not (kubeconfig or context or os.environ.get("KUBECONFIG")) and "KUBERNETES_SERVICE_HOST" in os.environ
 
 
 def _check_there(path: str, named: str | None) -> None:
