@@ -15,6 +15,10 @@ from functools import lru_cache
 Resources = dict[str, int]
 """Resource name to amount: milli-CPUs for `cpu`, whole units (bytes, devices, pods) for all else."""
 
+MOST = 2**52
+"""What is more than this counts as this: no node has as much of anything (4 PiB of memory), and two thousand of it
+still add up within 64 bits. Whoever asks for more fits nowhere, and is told so like others."""
+
 _SUFFIX: Mapping[str, Fraction] = {
     "n": Fraction(1, 10**9),
     "u": Fraction(1, 10**6),
@@ -61,9 +65,9 @@ def parse(text: str | int | float) -> Fraction:
 
 @lru_cache(maxsize=8192)
 def amount(resource: str, text: str | int | float) -> int:
-    """The integer kube-scheduler would count for `resource: text`. Raises InvalidQuantity."""
+    """The integer kube-scheduler would count for `resource: text`, MOST at most. Raises InvalidQuantity."""
     value = parse(text) * 1000 if resource == "cpu" else parse(text)
-    return -((-value.numerator) // value.denominator)
+    return max(-MOST, min(-((-value.numerator) // value.denominator), MOST))
 
 
 def amounts(quantities: Mapping[str, str | int | float]) -> Resources:

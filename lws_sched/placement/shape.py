@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lws_sched.api.core import Container, NodeSelectorRequirement, NodeSelectorTerm, PodSpec
-from lws_sched.api.quantity import Resources, amounts
+from lws_sched.api.quantity import MOST, Resources, amounts
 from lws_sched.placement.node import PODS
 from lws_sched.placement.request import PodShape, Requirement, Toleration
 
 
 def pod_requests(spec: PodSpec) -> Resources:
-    """What the pod takes from a node, in scheduler units, zero amounts left out and `pods` not counted.
+    """What the pod takes from a node, in scheduler units, zero amounts left out and `pods` not counted; MOST at most.
 
     Raises InvalidQuantity for an amount that is not a quantity.
     """
@@ -32,7 +32,9 @@ def pod_requests(spec: PodSpec) -> Resources:
             wanted = _sum((wanted, sidecars))
         starting = _most(starting, wanted)
     total = _sum((_most(running, starting), amounts(spec.overhead)))
-    return {resource: amount for resource, amount in sorted(total.items()) if amount > 0 and resource != PODS}
+    return {
+        resource: min(amount, MOST) for resource, amount in sorted(total.items()) if amount > 0 and resource != PODS
+    }
 
 
 def shape_of(spec: PodSpec) -> PodShape:

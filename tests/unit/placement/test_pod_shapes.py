@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from lws_sched.api.core import PodSpec
-from lws_sched.api.quantity import InvalidQuantity, Resources
+from lws_sched.api.quantity import MOST, InvalidQuantity, Resources
 from lws_sched.placement import Requirement, Toleration, pod_requests, shape_of
 
 
@@ -39,6 +39,11 @@ def container(restart: str = "", limits: dict[str, str] | None = None, **request
             {"containers": [container(cpu="1")], "initContainers": [container(cpu="3"), container("Always", cpu="1")]},
             {"cpu": 3000},
             id="but not beside those after it",
+        ),
+        pytest.param(
+            {"containers": [container(cpu="9223372036854775808"), container(cpu="4E")]},
+            {"cpu": MOST},
+            id="what no node has counts as more than any has",
         ),
         pytest.param(
             {
