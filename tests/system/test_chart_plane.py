@@ -35,6 +35,7 @@ pytestmark = pytest.mark.plane
 BUNDLE = base64.b64encode(certificates.issue(["x"], time.time()).authority).decode()
 PODS, NODES = path_of("pods", "default"), path_of("nodes")
 SETS = path_of("leaderworkerset.x-k8s.io/v1/leaderworkersets", "default")
+CONFIG_MAPS = path_of("configmaps", "default")
 DEPLOYMENTS = path_of("apps/v1/deployments", NAMESPACE)
 CRDS = path_of("apiextensions.k8s.io/v1/customresourcedefinitions")
 WEBHOOKS = path_of("admissionregistration.k8s.io/v1/mutatingwebhookconfigurations")
@@ -146,12 +147,25 @@ def test_uninstalling_leaves_no_pod_gated_no_node_tainted_and_the_sets_alone(
     wait_until(lambda: "held-0-1" in names_of(plane), "the StatefulSet makes it again", 30)
     assert gated(plane) == []
 
+    collector_knows_the_kind(plane)
     for name in ("lws-controller", SCHEDULER):
         plane.stop_component(name)
     plane.kubectl("delete", "namespace", NAMESPACE, "--timeout=60s")
     plane.kubectl("delete", "crd", "leaderworkersets.leaderworkerset.x-k8s.io", "--timeout=60s")
     plane.kubectl("delete", "crd", "groupplacements.lws-sched.io", "--timeout=60s")
     wait_until(lambda: not names_of(plane), "nothing is left of the groups", 60)
+
+
+def collector_knows_the_kind(plane: ControlPlane) -> None:
+    """The garbage collector looks for new kinds every 30 s. Of one that has come and gone in between it never knows."""
+    gone = {
+        "apiVersion": "leaderworkerset.x-k8s.io/v1",
+        "kind": "LeaderWorkerSet",
+        "name": "gone",
+        "uid": "00000000-0000-0000-0000-000000000000",
+    }
+    plane.client.create(CONFIG_MAPS, {"metadata": {"name": "left-behind", "ownerReferences": [gone]}})
+    wait_until(lambda: plane.client.find(f"{CONFIG_MAPS}/left-behind") is None, "what its owner left is collected", 90)
 
 
 def uninstalled(product: SecondScheduler) -> str:
