@@ -241,8 +241,7 @@ def _what_is_read(leaders: StatefulSet | None) -> tuple[str, int, bool] | None:
     status changes with each of its pods."""
     if leaders is None:
         return None
-    meta = leaders.metadata
-    return meta.uid, leaders.spec.replicas, leaders.status.observed_generation >= meta.generation
+    return leaders.metadata.uid, leaders.spec.replicas, leaders.is_attended
 
 
 def _spec_changed(change: Change[LeaderWorkerSet]) -> bool:

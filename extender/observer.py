@@ -226,12 +226,12 @@ class Observer:
         maker = self.sources.stateful_sets.get(record.metadata.namespace, name)
         if maker is None:
             return 0.0 if leader is None else math.inf
-        meta = maker.metadata
-        if maker.status.observed_generation < meta.generation:
+        if not maker.is_attended:
             return math.inf
         if len(self._attended_at) >= REMEMBERED:
             self._attended_at.clear()
-        return self._attended_at.setdefault((meta.uid, meta.generation), self.runtime.clock.now())
+        version = maker.metadata.uid, maker.metadata.generation
+        return self._attended_at.setdefault(version, self.runtime.clock.now())
 
     def _members(self, group: str) -> Mapping[int, Pod]:
         """The pods of a group by worker index. A pod whose name does not fit its labels is nobody's member; nor is one

@@ -193,6 +193,11 @@ class StatefulSet(Wire, frozen=True, kw_only=True):
     spec: StatefulSetSpec = StatefulSetSpec()
     status: StatefulSetStatus = StatefulSetStatus()
 
+    @property
+    def is_attended(self) -> bool:
+        """Whether its controller has looked at it as it is now, and made, or tried to make, the pods it lacks."""
+        return self.status.observed_generation >= self.metadata.generation
+
 
 class DaemonSetSpec(Wire, frozen=True, kw_only=True):
     template: PodTemplate = PodTemplate()
