@@ -90,8 +90,8 @@ class WebServer:
     def __init__(
         self, app: WSGIApplication, host: str, port: int, *, threads: int, tls: TlsPolicy | None = None
     ) -> None:
-        self._tls = tls.context() if tls else None
-        self._server = _Server(app, host, port, threads, self._tls)
+        self._tls = tls
+        self._server = _Server(app, host, port, threads, tls.context() if tls else None)
 
     @property
     def port(self) -> int:
@@ -99,9 +99,14 @@ class WebServer:
         return int(self._server.bind_addr[1])
 
     def use(self, certificate: Certificate) -> None:
-        """Serve this certificate to every connection from now on; those that exist are not disturbed."""
+        """Serve this certificate to every connection from now on; those that exist are not disturbed. Raises OSError
+        where OpenSSL does not want it."""
         assert self._tls is not None
-        load(self._tls, certificate)
+        # Not into the context in use: OpenSSL takes the certificate and its key one after the other, and whoever
+        # connects in between would be refused.
+        context = self._tls.context()
+        load(context, certificate)
+        self._server.ssl_adapter.context = context
 
     def start(self) -> None:
         """Returns once connections are accepted. Raises OSError where the port is taken."""

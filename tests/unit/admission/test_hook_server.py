@@ -202,6 +202,24 @@ def test_a_new_certificate_is_served_to_new_connections_and_old_ones_live_on() -
     served.server.stop()
 
 
+def test_who_connects_while_certificates_change_is_not_refused() -> None:
+    served, renewed = Served(issue()), issue()
+    served.server.start()
+    trust = ssl.create_default_context(cadata=(served.certificate.authority + b"\n" + renewed.authority).decode())
+
+    def connect() -> None:
+        with socket.create_connection((HOST, served.server.port), timeout=PATIENCE) as plain:
+            trust.wrap_socket(plain, server_hostname=HOST).close()
+
+    with ThreadPoolExecutor(2) as threads:
+        calls = [threads.submit(connect) for _ in range(300)]
+        while not all(call.done() for call in calls):
+            served.server.use(renewed)
+            served.server.use(served.certificate)
+    assert [call.exception() for call in calls] == [None] * len(calls)
+    served.server.stop()
+
+
 def test_a_port_that_is_taken_is_an_error_at_start(served: Served) -> None:
     second = hook_server([], HOST, served.server.port, lambda: "")
 
