@@ -142,7 +142,7 @@ class GroupReconciler:
             leader_set=watches.leader_sets.get(*split_key(set_key(leader.metadata))),
             edited=self._edited(watches.worker_sets.get(namespace, name)),
         )
-        if snapshot.worker_set is None and self._has_gone(key, leader):
+        if snapshot.worker_set is None and self._has_changed(key, leader):
             return None
         if not snapshot.leftovers:
             self._leftover_since.pop(key, None)
@@ -150,16 +150,17 @@ class GroupReconciler:
         now = self.clock.monotonic()
         return replace(snapshot, waited=now - self._leftover_since.setdefault(key, now))
 
-    def _has_gone(self, key: str, leader: Pod) -> bool:
-        """Whether the leader has gone without our knowing yet. Where its workers' StatefulSet vanishes it has mostly
-        gone first, and the watch of StatefulSets may run ahead of the one of pods."""
+    def _has_changed(self, key: str, leader: Pod) -> bool:
+        """Whether the leader has gone, or turned to another revision, without our knowing yet. Where its workers'
+        StatefulSet vanishes it mostly has, and the watch of StatefulSets may run ahead of the one of pods, which brings
+        the group back here."""
         if self._served.get(key) != leader.metadata.uid or leader.metadata.deletion_timestamp:
             return False
         try:
             live = self.cluster.get(POD, leader.metadata.namespace, leader.metadata.name)
         except NotFound:
             return True
-        return live.metadata.uid != leader.metadata.uid or bool(live.metadata.deletion_timestamp)
+        return bool(live.metadata.deletion_timestamp) or _incarnation(live) != _incarnation(leader)
 
     def _hidden_workers(self, leader: Pod, pods: Sequence[Pod]) -> StatefulSet | None:
         """The StatefulSet of workers that stand although our watch knows none: it shows only labelled ones."""
@@ -201,6 +202,10 @@ class GroupReconciler:
             return _SOON_SECONDS
         self.effects.report(refusal, snapshot.lws)
         raise refusal.error
+
+
+def _incarnation(leader: Pod) -> tuple[str, str]:
+    return leader.metadata.uid, leader.metadata.labels.get(names.REVISION, "")
 
 
 def _makes_workers(planned: Plan) -> bool:

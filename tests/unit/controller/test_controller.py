@@ -376,7 +376,8 @@ def test_a_group_below_the_partition_comes_back_at_its_old_revision() -> None:
     assert workers["metadata"]["labels"][names.REVISION] == KEY
 
 
-def test_a_leader_that_is_given_another_revision_in_place_gets_workers_of_it() -> None:
+@pytest.mark.parametrize("is_heard_of_first", [True, False], ids=["in order", "the set's watch ahead of the pods'"])
+def test_a_leader_that_is_given_another_revision_in_place_gets_workers_of_it(is_heard_of_first: bool) -> None:
     """Suites without a StatefulSet controller relabel a leader and delete its workers to play its replacement."""
     scene = Scene(replicas=1)
     scene.leader(0)
@@ -386,9 +387,11 @@ def test_a_leader_that_is_given_another_revision_in_place_gets_workers_of_it() -
     leader = deepcopy(scene.cluster.named(POD, f"{SET}-0"))
     leader["metadata"]["labels"][names.REVISION] = key
     scene.cluster.put(POD, leader)
-    scene.runtime.settle()
-    assert scene.cluster.named(STATEFUL_SET, f"{SET}-0")["metadata"]["labels"][names.REVISION] == KEY
+    if is_heard_of_first:
+        scene.runtime.settle()
+        assert scene.cluster.named(STATEFUL_SET, f"{SET}-0")["metadata"]["labels"][names.REVISION] == KEY
     scene.cluster.remove(STATEFUL_SET, f"{SET}-0")
+    scene.runtime.hear_of(STATEFUL_SET)
     scene.runtime.settle()
     workers = scene.cluster.named(STATEFUL_SET, f"{SET}-0")
     assert (workers["metadata"]["labels"][names.REVISION], workers["spec"]["replicas"]) == (key, 3)
