@@ -89,6 +89,7 @@ def test_a_group_that_a_budget_protects_goes_last(cluster: Cluster) -> None:
     cluster.eventually(all_groups_complete("guarded", "plain"))
     cluster.protect("guard", {SET_NAME: "guarded"})
     uids = cluster.uids("guarded")
+    cluster.always(all_groups_complete("guarded", "plain"), seconds=1)  # by then the planner has heard of the budget
     cluster.apply(lws("urgent", size=4).required().priority(high))
     cluster.eventually(all_groups_complete("urgent"))
     assert cluster.uids("guarded") == uids
