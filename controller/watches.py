@@ -26,6 +26,7 @@ from lws_sched.api.meta import Meta, Object, key_of, split_key
 from lws_sched.controller.lost import LostPods
 from lws_sched.core import group
 from lws_sched.core.applied import WHOLE_STATEFUL_SET, WholeStatefulSet
+from lws_sched.core.revision import REVISIONS_OF_SETS
 from lws_sched.kube.port import Change, Informer, Queue, Runtime
 
 _FEW_GROUPS = 20
@@ -84,7 +85,7 @@ def open_watches(runtime: Runtime) -> Watches:
             POD, indexes={_LEADERS_BY_SET: _sets_of_leaders, _BY_GROUP: _groups_of}, labels=names.SET_NAME
         ),
         services=runtime.informer(SERVICE, labels=names.SET_NAME),
-        revisions=runtime.informer(CONTROLLER_REVISION, indexes={_BY_SET: _sets_of}, labels=names.SET_NAME),
+        revisions=runtime.informer(CONTROLLER_REVISION, indexes={_BY_SET: _sets_of}, labels=REVISIONS_OF_SETS),
     )
 
 

@@ -27,6 +27,7 @@ from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
 from lws_sched.api.meta import key_of, split_key
 from lws_sched.api.placement import GROUP_PLACEMENT, GroupPlacement
 from lws_sched.api.topology import TOPOLOGY, Topology
+from lws_sched.core.revision import REVISIONS_OF_SETS
 from lws_sched.extender import preemption, vetoed
 from lws_sched.extender.barrier import Barrier
 from lws_sched.extender.commit import Committer
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 
 BY_NODE = "node"
 OF_A_SET = names.SET_NAME
-"""Label selector: StatefulSets and revisions of any LeaderWorkerSet."""
+"""Label selector: StatefulSets of any LeaderWorkerSet."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def build(runtime: Runtime, options: Options | None = None) -> App:
             GROUP_PLACEMENT,
             indexes={BY_SET: _set_of_record, BY_NODE: nodes_of, BY_PREDECESSOR: _predecessors_of_record},
         ),
-        revisions=runtime.informer(CONTROLLER_REVISION, indexes={BY_SET: _set_of_revision}, labels=OF_A_SET),
+        revisions=runtime.informer(CONTROLLER_REVISION, indexes={BY_SET: _set_of_revision}, labels=REVISIONS_OF_SETS),
     )
     ledger, arrivals = Ledger(), Arrivals()
     records = RecordStore(runtime.cluster, sources.records)

@@ -36,6 +36,9 @@ from lws_sched.core.ownership import is_controlled_by, owner_reference
 
 Data = dict[str, Any]
 
+REVISIONS_OF_SETS = f"{names.SET_NAME},!{names.STATEFUL_SET_REVISION}"
+"""Label selector: revisions of LeaderWorkerSets. Every group's StatefulSet makes some too, with the labels of its pods
+and all of its template: thousands that nobody here reads."""
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 _FNV_OFFSET = 0x811C9DC5
 _FNV_PRIME = 0x01000193

@@ -8,10 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from lws_sched.api.core import ControllerRevision
-from lws_sched.api.lws import LeaderWorkerSet
+from lws_sched.api.core import CONTROLLER_REVISION, ControllerRevision
+from lws_sched.api.lws import LEADER_WORKER_SET, LeaderWorkerSet
+from lws_sched.controller import app as controller
 from lws_sched.core import revision
 from lws_sched.core.canonical import compact_json
+from lws_sched.extender import app as extender
+from lws_sched.kube.port import Runtime
+from lws_sched.sim.world import World
 from tests.unit.core.samples import sample, sample_json
 
 _NGINX = r"""{"spec":{"leaderWorkerTemplate":{"$patch":"replace","leaderTemplate":{"metadata":{},"spec":{"containers":[{"image":"docker.io/nginxinc/nginx-unprivileged:1.27","name":"leader","resources":{}}]}},"restartPolicy":"RecreateGroupOnPodRestart","size":2,"workerTemplate":{"metadata":{},"spec":{"containers":[{"image":"docker.io/nginxinc/nginx-unprivileged:1.27","name":"worker","ports":[{"containerPort":8080,"protocol":"TCP"}],"resources":{}}]}}},"networkConfig":{"$patch":"replace","subdomainPolicy":"Shared"}}}"""  # noqa: E501
@@ -110,6 +114,28 @@ def test_revisions_of_a_former_set_of_the_same_name_are_not_ours() -> None:
     mine, orphan = _stored({}, owner="lws-uid", number=2), _stored({}, number=1)
     former = _stored({}, owner="older", number=3)
     assert revision.owned([mine, former, orphan], sample()) == [orphan, mine]
+
+
+def test_neither_process_keeps_the_revisions_that_stateful_sets_make() -> None:
+    runtimes: list[Runtime] = []
+
+    def run_controller(runtime: Runtime) -> None:
+        runtimes.append(runtime)
+        controller.build(runtime, controller.Options())
+
+    def run_extender(runtime: Runtime) -> None:
+        runtimes.append(runtime)
+        extender.build(runtime)
+
+    world = World()
+    world.start("controller", run_controller)
+    world.start("extender", run_extender)
+    world.cluster.create(LEADER_WORKER_SET, sample_json())
+    world.settle()
+    assert len(world.server.list(CONTROLLER_REVISION)) > 1
+    for runtime in runtimes:
+        kept = runtime.informer(CONTROLLER_REVISION, labels=revision.REVISIONS_OF_SETS).objects()
+        assert [each.metadata.name for each in kept] == ["test-sample-7bdcf6cbd6-1"]
 
 
 def _of(content: dict[str, Any]) -> LeaderWorkerSet:

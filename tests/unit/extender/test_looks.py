@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from lws_sched.api import names
 from lws_sched.api.core import POD, STATEFUL_SET, Pod, StatefulSet
 from lws_sched.api.meta import Kind
+from lws_sched.core.revision import REVISIONS_OF_SETS
 from lws_sched.extender import app
 from lws_sched.extender.planner import GATHER_SECONDS
 from lws_sched.kube.port import Change, Index, Reconcile, Runtime
@@ -44,7 +45,7 @@ class Wired(FakeRuntime):
     def informer(
         self, kind: Kind[Any], *, indexes: Mapping[str, Index[Any]] | None = None, labels: str = ""
     ) -> FakeInformer[Any]:
-        assert labels in ("", app.OF_A_SET)
+        assert labels in ("", app.OF_A_SET, REVISIONS_OF_SETS)
         return self.informers.setdefault(kind, FakeInformer(indexes=indexes))
 
     def queue(self, name: str, reconcile: Reconcile, *, workers: int = 1) -> Looks:
