@@ -20,37 +20,12 @@ from typing import TypeVar
 import msgspec
 
 from benchmarks.placement import command, defragmentation, plan_command, quality, snapshot, speed, torus
+from benchmarks.placement.result import Everything, Run
 from tests.oracle import run as run_oracle
 
 QUICK_ORACLE, FULL_ORACLE = 1_000, 10_000
 """Random instances that brute force decides as well."""
 RESULTS = command.REPOSITORY / "benchmarks" / "results"
-
-
-@dataclass(frozen=True)
-class Run:
-    """When and on what a run was made."""
-
-    date: str
-    commit: str
-    python: str
-    cores: int
-    load: float
-    """Load average of the last minute when it began: other work on the machine spoils times."""
-
-
-@dataclass(frozen=True)
-class Everything:
-    run: Run
-    oracle: dict[str, int]
-    """The engine against brute force: groups refused though they fit, wrong placements."""
-    snapshot: snapshot.Report
-    defragmentation: defragmentation.Report
-    torus: torus.Report
-    speed: speed.Report
-    plan_command: plan_command.Report | None
-    """Not part of the quick run, nor is the next."""
-    quality: quality.Report | None
 
 
 @dataclass(frozen=True)

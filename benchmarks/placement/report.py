@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
 from benchmarks.placement import charts, defragmentation, plan_command, quality, snapshot, speed, torus
 from benchmarks.placement.comparison import CHANCE, Compared
-
-if TYPE_CHECKING:
-    from benchmarks.placement.__main__ import Everything, Run
+from benchmarks.placement.result import Everything, Run
 
 
 def write(folder: Path, everything: Everything) -> None:
