@@ -78,20 +78,23 @@ class Boxed(Space):
         assert tightest is not None
         return tuple(int(tightest[1].nodes[place]) for place in tightest[1].ranks(tightest[2]))
 
-    def settle(self) -> tuple[int, ...] | None:
-        """A node position per member that keeps every member whose node `stay` names; None where no box does. Those
-        without a node stand on what is left of the box."""
+    def settle(self, base: Partition) -> tuple[int, ...] | None:
+        """A node position per member, all in one domain, that keeps every member whose node `stay` names; None where no
+        box does. Those without a node stand on what is left of the box."""
         table, wanted = self.snapshot.table, self.request.stay
         kept = {index: table.position.get(node, ABSENT) for index, node in enumerate(wanted) if node}
         positions = [*kept.values()]
         if not kept or ABSENT in positions or len({*positions}) < len(positions):
             return None
-        for cells in self.cells(None):
-            spot = cells.around(np.isin(cells.nodes, positions), len(positions))
-            slots = None if spot is None else _filled(cells, spot, kept, self.request.size)
-            if slots is not None:
-                return slots
-        return None
+        return next(
+            (
+                slots
+                for cells in self.cells(base)
+                for spot in cells.around(np.isin(cells.nodes, positions), len(positions))
+                if (slots := _filled(cells, spot, kept, self.request.size)) is not None
+            ),
+            None,
+        )
 
     def cells(self, partition: Partition | None) -> Iterator[Cells]:
         """Every torus, with what each of its hosts takes; domains of the partition count as apart."""
@@ -116,7 +119,7 @@ def _filled(cells: Cells, spot: Spot, kept: dict[int, int], size: int) -> tuple[
     places = {int(cells.nodes[place]): place for place in cells.ranks(spot)}
     free = [node for node in places if node not in kept.values()]
     if 0 not in kept:
-        free.sort(key=lambda node: not cells.leader[places[node]])
+        free.sort(key=lambda node: (not cells.leader[places[node]], cells.worker[places[node]]))
     spare = iter(free)
     slots = [kept[index] if index in kept else next(spare) for index in range(size)]
     able = [cells.worker[places[node]] if index else cells.leader[places[node]] for index, node in enumerate(slots)]

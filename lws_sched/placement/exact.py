@@ -45,7 +45,7 @@ def search(snapshot: Snapshot, request: GroupRequest, within: Bools | None = Non
         space = space.within(within)
     slots: tuple[int, ...] | None = None
     if isinstance(space, Boxed):
-        slots = space.settle()
+        slots = space.settle(snapshot.table.partition(keys.base))
     elif request.stay:
         slots = sticky.settle(snapshot, request, keys, space.room)
     if slots is None:

@@ -93,9 +93,11 @@ class Cells:
         blocked = (~(self.leader | self.worker)).astype(np.int64)
         return self._first(lambda box: contact(blocked, box, self._wraps))
 
-    def around(self, kept: Bools, count: int) -> Spot | None:
-        """The first spot that contains all `count` hosts that are kept."""
-        return self._first(lambda box: np.where(self._sums(kept, box) == count, 0, -1))
+    def around(self, kept: Bools, count: int) -> Iterator[Spot]:
+        """The spots where the box fits and contains all `count` hosts that are kept."""
+        for box in self.rotations:
+            for anchor in np.argwhere(self.fitting(box) & (self._sums(kept, box) == count)).tolist():
+                yield Spot(box, tuple(anchor))
 
     def cheapest(self, cost: Ints) -> Iterator[tuple[int, Spot]]:
         """Per rotation that fits somewhere, the first spot of the least cost, and that cost."""

@@ -189,6 +189,28 @@ def test_a_group_comes_back_to_the_very_hosts_it_had() -> None:
     assert place(fleet((4, 4), (2, 2)), boxed(2, 2, stay=had)).slots != had
 
 
+def test_a_box_that_comes_back_lies_in_one_domain_of_the_level_that_the_group_requires_now() -> None:
+    made = Fleet((*LEVELS[:-1], level((2, 2))))
+    for cell in cells_in((2, 2)):
+        made.set_node(node("p0", cell, rack=f"rack-{cell[0]}"))
+    had = (named("p0", (0, 0)), named("p0", (1, 0)))
+    assert place(made, boxed(2, 1, stay=had)).slots == had
+    placed = place(made, boxed(2, 1, stay=had, required=RACK))
+    assert len({cell[0] for cell in cells_of(placed)}) == 1
+    kept = place(made, boxed(2, 1, stay=(had[0], ""), required=RACK))
+    assert kept.slots == (had[0], named("p0", (0, 1)))
+
+
+def test_lost_members_go_where_they_can_stand_around_those_that_are_left() -> None:
+    made = fleet((4, 1), wraps=(False, False))
+    made.charge("small", named("p0", (0, 0)), {GPU: 1})
+    wanted = boxed(3, 1, leader=pod(cpu=32_000))
+    leader_stays = place(made, replace(wanted, stay=(named("p0", (1, 0)), "", "")))
+    assert cells_of(leader_stays) == [(1, 0), (2, 0), (3, 0)]
+    leader_lost = replace(wanted, stay=("", named("p0", (1, 0)), ""), avoid=frozenset({named("p0", (3, 0))}))
+    assert cells_of(place(made, leader_lost)) == [(0, 0), (1, 0), (2, 0)]
+
+
 def test_a_lost_member_goes_only_where_the_box_stays_whole() -> None:
     made = fleet((4, 1), wraps=(False, False))
     row = tuple(named("p0", (at, 0)) for at in range(3))
