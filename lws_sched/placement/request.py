@@ -101,6 +101,11 @@ class GroupRequest:
         """The subgroup of a member by worker index; NO_SUBGROUP for a member of none."""
         return subgroup_of(index, self.size, self.subgroup_size, self.subgroup_policy)
 
+    @property
+    def has_subgroups(self) -> bool:
+        """Whether some member is in one: not where a leader that is in none stands alone."""
+        return self.subgroup_of(self.size - 1) != NO_SUBGROUP
+
 
 @dataclass(frozen=True)
 class Placed:

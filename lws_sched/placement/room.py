@@ -142,7 +142,7 @@ class Asked:
 
 
 def asked(table: NodeTable, request: GroupRequest) -> Asked | UnknownLevel:
-    subgroups = (request.subgroup_required, request.subgroup_exclusive) if request.subgroup_size else None
+    subgroups = (request.subgroup_required, request.subgroup_exclusive) if request.has_subgroups else None
     names = (request.required, request.exclusive, request.preferred, request.spread, subgroups)
     found: Asked | UnknownLevel | None = table.topologies.get(names)
     return found if found is not None else remember(table.topologies, names, _as_labels(table, request))
@@ -150,7 +150,7 @@ def asked(table: NodeTable, request: GroupRequest) -> Asked | UnknownLevel:
 
 def _as_labels(table: NodeTable, request: GroupRequest) -> Asked | UnknownLevel:
     base = _resolved(table, (request.required, request.exclusive))
-    inner = _resolved(table, (request.subgroup_required, request.subgroup_exclusive)) if request.subgroup_size else ()
+    inner = _resolved(table, (request.subgroup_required, request.subgroup_exclusive)) if request.has_subgroups else ()
     if isinstance(base, UnknownLevel):
         return base
     if isinstance(inner, UnknownLevel):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lws_sched.placement import GroupRequest, NodeState, Placed, Refused, Tenant, plan
@@ -63,6 +65,12 @@ def test_exclusive_subgroups_take_a_rack_each() -> None:
 def test_a_leader_outside_all_subgroups_may_stand_beside_one_of_them() -> None:
     request = group("a-0", 3, subgroup_size=2, subgroup_policy="LeaderExcluded", subgroup_exclusive=RACK)
     assert racks_by_member(decide(racks(1, 3), request)) == ["r0"] * 3
+
+
+def test_a_leader_alone_needs_nothing_that_is_asked_for_its_subgroups() -> None:
+    request = group("a-0", 1, subgroup_size=1, subgroup_policy="LeaderExcluded", subgroup_exclusive="nobody.io/has-it")
+    assert racks_by_member(decide(racks(1, 1), request)) == ["r0"]
+    assert isinstance(decide(racks(1, 1), replace(request, subgroup_policy="LeaderWorker")), Refused)
 
 
 def test_a_leader_outside_all_subgroups_needs_no_node_with_their_label() -> None:
