@@ -6,7 +6,7 @@ cumulative sum per axis (`windows`): every anchor is looked at, so the answers a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations, product
 from math import prod
@@ -18,6 +18,7 @@ from lws_sched.placement.room import NEVER, Asked, asked, closed_to, room_for
 from lws_sched.placement.snapshot import Snapshot
 from lws_sched.placement.table import ABSENT, Bools, Ints
 from lws_sched.placement.verify import verify
+from lws_sched.placement.winding import Step, corner_walks, way_from
 from lws_sched.placement.windows import Box, contact, window_sums
 
 
@@ -109,27 +110,32 @@ class Cells:
 
     def spots(self) -> Iterator[Spot]:
         """All spots where the box fits."""
-        for box in self.rotations:
-            for anchor in np.argwhere(self.fitting(box)).tolist():
-                yield Spot(box, tuple(anchor))
+        return self.around(np.zeros_like(self.worker), 0)
 
     def at(self, spot: Spot) -> list[tuple[int, ...]]:
         """The coordinates of the box's hosts, in order."""
         return [self._shifted(spot, step) for step in product(*(range(length) for length in spot.box))]
 
     def ranks(self, spot: Spot) -> list[tuple[int, ...]]:
-        """The coordinates of the box's hosts by rank: a walk along its longest side and back, so that each host is next
-        to the one before. The leader, which comes first, takes a corner where one takes it; elsewhere the walk begins
-        with its second host."""
-        walks = [[self._shifted(spot, step) for step in walk] for walk in _walks(spot.box)]
-        if not all(self.worker[each] for each in walks[0]):
-            [leader] = [each for each in walks[0] if not self.worker[each]]
-        elif any(self.leader[walk[0]] for walk in walks):
-            return next(walk for walk in walks if self.leader[walk[0]])
-        else:
-            leader = next(each for each in walks[0] if self.leader[each])
-        walk = next((walk for walk in walks if walk[0] == leader), walks[0])
-        return [leader, *(each for each in walk if each != leader)]
+        """The coordinates of the box's hosts by rank, each next to the one before: a walk along its longest side and
+        back. The leader, which comes first, takes a corner where one takes it; elsewhere a way is looked for, and if
+        none is found, the walk begins with its second host."""
+        walks, box = corner_walks(spot.box), spot.box
+        leaders = self._leaders(spot, walks[0])
+        way = next((walk for walk in walks if walk[0] in leaders), None)
+        if way is None:
+            sides = zip(box, self.nodes.shape, self._wraps, strict=True)
+            way = way_from(leaders, box, [wraps and length == size for length, size, wraps in sides])
+        if way is None:
+            way = [leaders[0], *(step for step in walks[0] if step != leaders[0])]
+        return [self._shifted(spot, step) for step in way]
+
+    def _leaders(self, spot: Spot, steps: Sequence[Step]) -> list[Step]:
+        """Which of the box's hosts may be the leader's: one that takes no worker, or any that takes the leader."""
+        cells = {step: self._shifted(spot, step) for step in steps}
+        return [step for step in steps if not self.worker[cells[step]]] or [
+            step for step in steps if self.leader[cells[step]]
+        ]
 
     def _first(self, measure: Callable[[Box], Ints]) -> Spot | None:
         """The first of the spots of the highest measure, which is below zero where a spot does not count."""
@@ -211,23 +217,6 @@ def rotations(shape: tuple[int, ...], box: tuple[int, ...]) -> tuple[Box, ...]:
     padded = (*box, *(1,) * (len(shape) - len(box)))
     fitting = {each for each in permutations(padded) if all(a <= b for a, b in zip(each, shape, strict=True))}
     return tuple(sorted(fitting))
-
-
-def _walks(box: Box) -> list[list[tuple[int, ...]]]:
-    """Ways through all hosts of the box from each of its corners, every step to a neighbour, longer sides first."""
-    axes = sorted(range(len(box)), key=lambda axis: (box[axis], axis))
-    found = []
-    for ends in product(*((0, 1) if length > 1 else (0,) for length in box)):
-        walk: list[dict[int, int]] = [{}]
-        for axis in reversed(axes):
-            steps = range(box[axis]) if not ends[axis] else range(box[axis] - 1, -1, -1)
-            walk = [
-                {**each, axis: step}
-                for number, step in enumerate(steps)
-                for each in (reversed(walk) if number % 2 else walk)
-            ]
-        found.append([tuple(each[axis] for axis in range(len(box))) for each in walk])
-    return found
 
 
 def position_of(index: int, shape: tuple[int, ...]) -> tuple[int, ...]:

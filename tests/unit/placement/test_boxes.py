@@ -211,6 +211,25 @@ def test_lost_members_go_where_they_can_stand_around_those_that_are_left() -> No
     assert cells_of(place(made, leader_lost)) == [(0, 0), (1, 0), (2, 0)]
 
 
+def test_ranks_wind_from_a_leader_in_the_middle_where_they_can() -> None:
+    flat = (False, False)
+    for shape, only, wraps in (((4, 2), (1, 0), flat), ((3, 3), (1, 1), flat), ((4, 1), (2, 0), (True, False))):
+        made = fleet(shape, wraps=wraps)
+        for cell in cells_in(shape):
+            made.charge(f"busy-{cell}", named("p0", cell), {} if cell == only else {"cpu": 40_000})
+        ranks = cells_of(place(made, boxed(*shape, worker=pod(gpu=8), leader=pod(cpu=32_000))))
+        assert ranks[0] == only
+        assert all(are_next_to_each_other(one, other, shape) for one, other in pairwise(ranks)), ranks
+
+
+def test_where_no_way_goes_through_a_box_from_its_leader_the_others_still_wind() -> None:
+    made = fleet((3, 1), wraps=(False, False))
+    for cell in ((0, 0), (2, 0)):
+        made.charge(f"busy-{cell}", named("p0", cell), {"cpu": 40_000})
+    placed = place(made, boxed(3, 1, worker=pod(gpu=8), leader=pod(cpu=32_000)))
+    assert cells_of(placed) == [(1, 0), (0, 0), (2, 0)]
+
+
 def test_a_lost_member_goes_only_where_the_box_stays_whole() -> None:
     made = fleet((4, 1), wraps=(False, False))
     row = tuple(named("p0", (at, 0)) for at in range(3))
