@@ -1,8 +1,9 @@
 """Whether a group fits, decided by trying; and whether a placement is right, decided from the rules alone.
 
 `fits` tries every choice of the group's domain, of the leader's node and of a domain for each subgroup, and fills in
-workers one by one: workers are alike, so that any node that takes one will do. `fits_in_any_way` tries every node for
-every member, which few nodes and members allow; it is there to check `fits`.
+workers one by one: workers are alike, so that any node that takes one will do. Of a group that asks for a box it tries
+every box and every host of it for the leader. `fits_in_any_way` tries every node for every member, which few nodes and
+members allow; it is there to check `fits`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from itertools import combinations_with_replacement, product
 from lws_sched.placement import GroupRequest
 from tests.oracle.instances import Instance
 from tests.oracle.pods import Amounts, admits, requests_of
+from tests.oracle.tori import boxes_of
 
 Free = Amounts
 
@@ -31,10 +33,35 @@ class Node:
 
 def fits(instance: Instance, *levels: str, among: Collection[str] | None = None) -> bool:
     """Whether the group fits; in one domain of each of the `levels` as well, on the nodes `among` these only."""
-    group, nodes = instance.group, _nodes(instance)
+    group, nodes = instance.group, nodes_of(instance)
     nodes = nodes if among is None else [node for node in nodes if node.name in among]
     keys = _keys(group.required, group.exclusive, *levels)
-    return any(_fits_in(instance, domain) for domain in _domains(nodes, keys))
+    find = _box_fits_in if group.box else _fits_in
+    return any(find(instance, domain) for domain in _domains(nodes, keys))
+
+
+def hosts_of_boxes(instance: Instance) -> set[frozenset[str]]:
+    """The nodes of every box of the group's sides."""
+    found = boxes_of(instance.group, instance.nodes, instance.levels)
+    return {frozenset(torus[cell] for cell in cells) for _, torus, cells in found}
+
+
+def _box_fits_in(instance: Instance, domain: Sequence[Node]) -> bool:
+    nodes = {node.name: node for node in domain}
+    leaders, workers = taking(instance, domain)
+    return any(
+        hosts <= nodes.keys() and any(hosts - {leader} <= workers for leader in hosts & leaders)
+        for hosts in hosts_of_boxes(instance)
+    )
+
+
+def taking(instance: Instance, nodes: Sequence[Node]) -> tuple[set[str], set[str]]:
+    """The nodes that take the leader, and those that take a worker, if no other member stands there."""
+    leader, worker = requests_of(instance.leader), requests_of(instance.worker)
+    return (
+        {node.name for node in nodes if node.leader and _holds(node.free, leader)},
+        {node.name for node in nodes if node.worker and _holds(node.free, worker)},
+    )
 
 
 def _fits_in(instance: Instance, domain: Sequence[Node]) -> bool:
@@ -90,7 +117,7 @@ def _each_fits(
 def count_on(instance: Instance) -> dict[str, int]:
     """By node, how many workers it takes if no other member stands there."""
     wanted, found = requests_of(instance.worker), {}
-    for node in _nodes(instance):
+    for node in nodes_of(instance):
         left = {node.name: dict(node.free)}
         found[node.name] = next(count for count in range(99) if not _fill([node], left, wanted, 1))
     return found
@@ -105,10 +132,12 @@ def fits_in_any_way(instance: Instance) -> bool:
 def wrongs(instance: Instance, slots: Sequence[str]) -> list[str]:
     """What is wrong with placing member i on node slots[i]; empty where nothing is."""
     group = instance.group
-    nodes = {node.name: node for node in _nodes(instance)}
+    nodes = {node.name: node for node in nodes_of(instance)}
     if len(slots) != group.size or any(slot not in nodes for slot in slots):
         return ["not one known node for every member"]
     found = [*_wrong_rooms(instance, nodes, slots)]
+    if group.box and (len({*slots}) < len(slots) or frozenset(slots) not in hosts_of_boxes(instance)):
+        found.append("hosts that make no box")
     for key in _keys(group.required, group.exclusive):
         if len({nodes[slot].labels.get(key, f"none on {slot}") for slot in slots}) > 1:
             found.append(f"members in several domains of {key}")
@@ -142,7 +171,7 @@ def _wrong_rooms(instance: Instance, nodes: Mapping[str, Node], slots: Sequence[
 # --- what a node offers ----------------------------------------------------------------------------------------------
 
 
-def _nodes(instance: Instance) -> list[Node]:
+def nodes_of(instance: Instance) -> list[Node]:
     group, nodes = instance.group, []
     leader_in = _subgroup(group, 0) is not None
     worker_in = group.size > 1 and _subgroup(group, 1) is not None

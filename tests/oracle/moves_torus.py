@@ -9,8 +9,11 @@ Cell = tuple[int, ...]
 
 
 def boxes(shape: Cell, wraps: tuple[bool, ...], box: Cell) -> Iterator[frozenset[Cell]]:
-    """Every set of cells that is a box of these sides, in any rotation."""
-    padded = box + (1,) * (len(shape) - len(box))
+    """Every set of cells that is a box of these sides, in any rotation. A side of 1 needs no axis."""
+    longer = tuple(side for side in box if side > 1)
+    if len(longer) > len(shape):
+        return
+    padded = longer + (1,) * (len(shape) - len(longer))
     for sides in {*permutations(padded)}:
         for anchor in product(*(range(size) for size in shape)):
             cells = {tuple(a + s for a, s in zip(anchor, step, strict=True)) for step in product(*map(range, sides))}

@@ -44,7 +44,7 @@ def drawn(instances: int, seed: int) -> Iterator[Instance]:
 
 
 def fleet_of(each: Instance) -> Fleet:
-    fleet = Fleet()
+    fleet = Fleet(each.levels)
     for node in each.nodes:
         fleet.set_node(node)
     for number, pod in enumerate(each.standing):

@@ -6,34 +6,46 @@ Rules, from the words of `GroupRequest` and not from the search:
 - level: the first preferred level of which one domain takes the whole group; with none, the narrowest of all levels,
   from a single node up. Of a group that must share a domain, the levels count within the domain where it stands;
 - ranks: a node that ranks have left is not returned to, nor is a wider domain where levels nest;
-- parts: a group of equal members that spans several domains of a level touches as few as can be, widest level first.
+- parts: a group of equal members that spans several domains of a level touches as few as can be, widest level first;
+- stay: where every member whose slot is known can have it again, every one has it. Nothing else is asked of a group
+  that goes back to nodes it had.
 
-A group that goes back to nodes it had (`stay`) is not asked for any of this.
+A group that asks for a box has its levels from `preferred` alone. Beside these:
+
+- spot: the torus with the fewest hosts that take a member, of those that take the box; in it the spot where most faces
+  of the box touch hosts that take none, or a wall;
+- ranks: each member's host is next to that of the one before, if there is such a way through the box.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import pairwise, product
 
-from tests.oracle.brute_force import count_on, fits
+from lws_sched.placement import Level
+from tests.oracle.brute_force import count_on, fits, nodes_of, taking, wrongs
 from tests.oracle.instances import LEVELS, Instance
+from tests.oracle.moves_torus import Cell
+from tests.oracle.tori import Torus, are_neighbours, around, boxes_of
 
-WISHES = ("spread", "level", "ranks", "parts")
+WISHES = ("spread", "level", "ranks", "parts", "stay", "spot")
 
 
 def unmet(instance: Instance, slots: Sequence[str]) -> dict[str, bool]:
     """Of the wishes that mean something for this group: whether the placement leaves them unmet."""
     if instance.group.stay:
-        return {}
+        left = _leaves(instance, slots)
+        return {} if left is None else {"stay": left}
     labels = {node.name: {**node.labels, "name": node.name} for node in instance.nodes}
     among = _least_crowded(instance, labels)
-    found = {"ranks": _returns(instance, labels, slots)}
+    found = {} if instance.group.box else {"ranks": _returns(instance, labels, slots)}
     if among is not None:
         found["spread"] = not {*slots} <= among
     level = _level(instance, among, _home(instance, labels, slots))
     if level:
         found["level"] = not _is_one(labels, slots, level)
+    if instance.group.box:
+        return found | _of_box(instance, labels, level, among, slots)
     if not instance.group.subgroup_size and instance.leader == instance.worker:
         within = [key for key in (instance.group.required, instance.group.exclusive, level) if key]
         nodes = {name for name in among or labels if all(_is_one(labels, (name, slots[0]), key) for key in within)}
@@ -91,6 +103,8 @@ def _level(instance: Instance, among: set[str] | None, home: set[str]) -> str:
     for level in _narrowest_first(instance, instance.group.preferred):
         if fits(instance, level, among=among):
             return level
+    if instance.group.box:
+        return ""
     inside = home if among is None else home & among
     levels = ["name", *_narrowest_first(instance, LEVELS[:3])]
     return next((level for level in levels if fits(instance, level, among=inside)), "")
@@ -132,3 +146,62 @@ def _more_parts(instance: Instance, labels: Labels, nodes: set[str], slots: Sequ
             return sum(sorted(rooms.values())[-(len(touched) - 1) :]) >= len(slots)
         nodes = {name for name in nodes if labels[name].get(key, "") in touched}
     return None
+
+
+def _leaves(instance: Instance, slots: Sequence[str]) -> bool | None:
+    """Whether a member is not where it was although all could be; None where they could not, or too few slots are known
+    to try."""
+    stay = instance.group.stay
+    lost = [index for index, node in enumerate(stay) if not node]
+    if len(lost) == len(stay) or len(lost) > MOST_LOST:
+        return None
+    for nodes in product([node.name for node in instance.nodes], repeat=len(lost)):
+        spare = iter(nodes)
+        if not wrongs(instance, [node or next(spare) for node in stay]):
+            return any(node not in ("", slot) for node, slot in zip(stay, slots, strict=True))
+    return None
+
+
+MOST_LOST = 2
+
+
+# --- boxes -----------------------------------------------------------------------------------------------------------
+
+
+def _of_box(
+    instance: Instance, labels: Labels, level: str, among: set[str] | None, slots: Sequence[str]
+) -> dict[str, bool]:
+    within = [key for key in (instance.group.required, instance.group.exclusive, level) if key]
+    inside = {name for name in among or labels if all(_is_one(labels, (name, slots[0]), key) for key in within)}
+    leaders, workers = taking(instance, [node for node in nodes_of(instance) if node.name in inside])
+    able = leaders | workers
+    spots = []
+    for grid, torus, cells in boxes_of(instance.group, instance.nodes, instance.levels):
+        hosts = {torus[cell] for cell in cells}
+        if any(hosts - {leader} <= workers for leader in hosts & leaders):
+            beside = [place for cell in cells for place in around(cell, grid) if place not in cells]
+            contact = sum(place is None or torus.get(place) not in able for place in beside)
+            spots.append((len(able & {*torus.values()}), contact, grid, torus, hosts == {*slots}))
+    crowd, contact, grid, torus, _ = next(spot for spot in spots if spot[-1])
+    is_tightest = crowd == min(spot[0] for spot in spots)
+    places = {name: cell for cell, name in torus.items()}
+    path = [places[slot] for slot in slots]
+    apart = not all(are_neighbours(one, other, grid) for one, other in pairwise(path))
+    return {
+        "spot": not is_tightest or contact < max(spot[1] for spot in spots if spot[3] == torus),
+        "ranks": apart and _is_way(torus, grid, {*path}, leaders, workers),
+    }
+
+
+def _is_way(torus: Torus, grid: Level, cells: set[Cell], leaders: set[str], workers: set[str]) -> bool:
+    """Whether some way through all cells, each step to a neighbour, begins where the leader can stand."""
+    return any(
+        torus[first] in leaders
+        and {torus[cell] for cell in cells - {first}} <= workers
+        and _goes_on(grid, first, cells - {first})
+        for first in cells
+    )
+
+
+def _goes_on(grid: Level, last: Cell, left: set[Cell]) -> bool:
+    return not left or any(_goes_on(grid, cell, left - {cell}) for cell in left if are_neighbours(last, cell, grid))

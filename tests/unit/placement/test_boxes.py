@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise, product
 from math import prod
@@ -281,13 +281,8 @@ def test_a_box_is_placed_exactly_where_writing_all_boxes_down_finds_one(seed: in
     free = {cell for cell in cells_in(shape) if random.random() < 0.75}
     made = fleet(shape, *(cell for cell in cells_in(shape) if cell not in free), wraps=wraps)
     [answer] = plan(made.snapshot(), [boxed(*sides)])
-    expected = [cells for cells in _boxes(shape, wraps, sides) if cells <= free]
+    expected = [cells for cells in {*boxes(shape, wraps, sides)} if cells <= free]
     if isinstance(answer, Placed):
         assert frozenset(cells_of(answer)) in expected
     else:
         assert not expected
-
-
-def _boxes(shape: Cell, wraps: tuple[bool, ...], sides: Cell) -> Collection[frozenset[Cell]]:
-    longer = tuple(side for side in sides if side > 1)
-    return {*boxes(shape, wraps, longer)} if len(longer) <= len(shape) else ()
