@@ -6,6 +6,10 @@ NODES ?= 1000
 HOSTS_PER_RACK ?= 16
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
+# Compiled modules are kept, whatever the user's environment says: without them each worker of the tests, and every program
+# that a test starts, compiles all it imports anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Whole groups on a real control plane; what each measures is said in benchmarks/README.md.
 GANG_BENCHES := $(addprefix bench-,native growth filter ready reaction memory)
 
