@@ -104,6 +104,8 @@ class _State:
         self.best, self.bound, self.spent = problem.incumbent, bound, 0.0
         self._problem, self._budget = problem, budget
         self._random = np.random.default_rng(SEED)
+        self._asked: set[Hashable] = set()
+        """What was asked about all domains at once: the topology keys, and where the groups stood."""
 
     @property
     def is_done(self) -> bool:
@@ -111,7 +113,7 @@ class _State:
 
     def improve_whole(self, base: tuple[str, ...]) -> None:
         domains = self._problem.snapshot.table.partition(base)
-        if self.is_done or domains.count > MOST_DOMAINS:
+        if self.is_done or domains.count > MOST_DOMAINS or self._is_asked_again(base):
             return
         part = _part(self._now(), base, [*range(domains.count)])
         model = _model(self._now(), self.best, part)
@@ -123,8 +125,9 @@ class _State:
 
     def improve_parts(self, base: tuple[str, ...]) -> None:
         """Large neighbourhoods: a few domains are emptied of the batch's groups and filled anew."""
+        is_whole = self._problem.snapshot.table.partition(base).count <= PART_DOMAINS
         stale = 0
-        while not self.is_done and stale < STALE:
+        while not self.is_done and stale < STALE and not (is_whole and self._is_asked_again(base)):
             chosen = self._neighbourhood(base)
             part = _part(self._now(), base, chosen)
             model = _model(self._now(), self.best, part)
@@ -132,6 +135,13 @@ class _State:
             self._take(part, model, self._solve(model, min(PART_TIME, self._budget - self.spent)))
             is_better = _members(self._problem.wanting, self.best) > before
             stale = 0 if is_better else stale + 1
+
+    def _is_asked_again(self, base: tuple[str, ...]) -> bool:
+        """Whether all domains were looked at with the groups where they stand now: the answer would be the same."""
+        question = base, frozenset((key, each.slots) for key, each in self.best.items())
+        is_known = question in self._asked
+        self._asked.add(question)
+        return is_known
 
     def _solve(self, model: Model, deterministic_time: float) -> Found:
         self.spent += BUILD_TIME * len(model.kinds) * len(model.chosen)

@@ -18,6 +18,7 @@ from lws_sched.placement import (
     plan_together,
     violations,
 )
+from lws_sched.placement.joint import BUILD_TIME, STALE, Problem, improve
 from tests.unit.placement.cluster import (
     BLOCK,
     GPU,
@@ -27,7 +28,9 @@ from tests.unit.placement.cluster import (
     fit_together,
     fleet_of,
     group,
+    host,
     instances,
+    pod,
     racks,
     requests,
 )
@@ -114,6 +117,16 @@ def test_groups_of_different_levels_are_improved_in_turn() -> None:
         group("b-0", 8, required=BLOCK, created="2"),
     ]
     assert plan_together(snapshot, waiting, Budget()).value == 16
+
+
+def test_a_few_domains_are_not_looked_at_again_where_nothing_has_moved() -> None:
+    snapshot = fleet_of([host("n0", "a", gpu=4), host("n1", "a", gpu=4)]).snapshot()
+    waiting = [group("a-0", 2, pod(gpu=3), required=RACK), group("b-0", 1, pod(gpu=2), required=RACK)]
+    greedy = plan_together(snapshot, waiting, GREEDY)
+    incumbent = {each.key: each for each in greedy.decisions if isinstance(each, Placed)}
+    improved = improve(Problem(snapshot, (), waiting, incumbent), Budget())
+    assert (improved.placed.keys(), improved.bound) == (incumbent.keys(), 3)
+    assert improved.deterministic_time < STALE * BUILD_TIME * len(waiting)
 
 
 @settings(max_examples=30, deadline=None)
