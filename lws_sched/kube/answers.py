@@ -26,6 +26,7 @@ from lws_sched.kube.errors import (
     NotFound,
     Unavailable,
 )
+from lws_sched.kube.sharing import shared
 
 T = TypeVar("T", bound=Object)
 DENIED = "denied the request"
@@ -105,8 +106,8 @@ def read_object(kind: Kind[T], data: bytes | msgspec.Raw) -> T:
     try:
         obj: T = decoder_of(kind.type).decode(data)
     except (msgspec.ValidationError, msgspec.DecodeError):
-        return _read_without_nulls(kind, data)
-    return obj
+        obj = _read_without_nulls(kind, data)
+    return shared(obj)
 
 
 def read_page(kind: Kind[Any], data: bytes) -> Page:
