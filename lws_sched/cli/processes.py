@@ -30,7 +30,7 @@ from lws_sched.admission.hook import Hook
 from lws_sched.admission.registration import ConfigurationNames, Connection, Registrar, ServiceConnection, UrlConnection
 from lws_sched.admission.server import HookMeter, Readiness, Upkeep, hook_server
 from lws_sched.admission.web import WebServer
-from lws_sched.cli import config, endpoints
+from lws_sched.cli import config, endpoints, heap
 from lws_sched.cli.config import Common, Configuration, ExtenderConfiguration, InvalidConfiguration
 from lws_sched.cli.config_file import load
 from lws_sched.cli.tracing import TracedRuntime, traced_hooks, tracer_of
@@ -178,6 +178,7 @@ def run_extender(invocation: Invocation) -> int:
 
 def _run(invocation: Invocation, name: str, kind: type[C], configured: Callable[[C], Assemble]) -> int:
     _log_to_stderr(invocation.log_level)
+    heap.keep_little()
     sys.setswitchinterval(SWITCH_SECONDS)
     # Thousands of decoded objects live long and hold no cycles: looking through them over and over finds nothing. The
     # young ones are looked through in small portions: everybody waits meanwhile, 0.4 ms per thousand.
