@@ -152,7 +152,15 @@ class _Wiring:
             self.planner.room_was_freed()
             for record in self.sources.records.by_index(BY_NODE, change.latest.metadata.name):
                 self.planner.look_at_group(key_of(record))
+            if change.new is None:
+                self._look_at_orphans(change.latest)
             self.notices.look_at_node(change)
+
+    def _look_at_orphans(self, node: Node) -> None:
+        """Members on a node that is no more: their groups may stand elsewhere by now, and wait for these to go."""
+        for pod in self.sources.pods.by_index(ON_NODE, node.metadata.name):
+            for group in groups_of_pod(pod):
+                self.planner.look_at_group(group)
 
     def pod_changed(self, change: Change[Pod]) -> None:
         if self.ledger.pod_changed(change):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from lws_sched.admission.hook import changed
-from lws_sched.api.core import POD, Pod
+from lws_sched.api.core import NODE, POD, Pod
 from lws_sched.api.meta import Kind, Meta, Wire
 from lws_sched.extender import life, pinning
 from lws_sched.extender.commit import Committer
@@ -52,6 +53,7 @@ class Effects:
         tasks = [partial(self._place, pod, node) for pod, node in step.place]
         tasks += [partial(self._bind, pod, node) for pod, node in step.bind]
         tasks += [partial(self._delete, pod) for pod in step.delete]
+        tasks += [partial(self._let_go, pod) for pod in step.let_go]
         for failure in self.runtime.gather(tasks):
             if failure is not None:
                 raise failure
@@ -92,3 +94,12 @@ class Effects:
             self.runtime.cluster.delete(POD, meta.namespace, meta.name, uid=meta.uid, propagation="Foreground")
         except (NotFound, Conflict):
             return
+
+    def _let_go(self, pod: Pod) -> None:
+        """Remove a pod that is leaving a node which is no more, unless only our copy lacks that node."""
+        meta, cluster = pod.metadata, self.runtime.cluster
+        try:
+            cluster.get(NODE, "", pod.spec.node_name)
+        except NotFound:
+            with suppress(NotFound, Conflict):
+                cluster.delete(POD, meta.namespace, meta.name, uid=meta.uid, grace_seconds=0)

@@ -213,7 +213,11 @@ class Ledger:
         """Whether the pods and the slots of a node on which slots are held are more than it offers: a pod that never
         came to us (it wants no managed resource, or somebody else bound it) has taken what a slot needs, the node has
         shrunk, or there is no such node any more. Lock-free."""
-        return node not in self._nodes or any(amount < 0 for amount in self._headroom.get(node, {}).values())
+        return self.is_gone(node) or any(amount < 0 for amount in self._headroom.get(node, {}).values())
+
+    def is_gone(self, node: str) -> bool:
+        """Whether there is no node of that name. Lock-free."""
+        return node not in self._nodes
 
     def try_charge(self, uid: str, node: str, requests: Resources) -> str:
         """Count a pod that is about to be bound, unless it would cut into a held slot: then the resource that lacks."""

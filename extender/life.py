@@ -14,6 +14,9 @@ by state of the record:
 - Sticky: the next incarnation is given these slots; where some are lost, all of those are replaced in one decision.
   What it still has is kept while it waits for that.
 - Aborting: wait until every member that is not behind our gate is gone, then plan again.
+
+In every state, a member that is leaving a node which is no more is let go at once: nobody is left to confirm its end,
+and all of its group would wait for Kubernetes' own collector, which takes about a minute.
 """
 
 from __future__ import annotations
@@ -69,6 +72,8 @@ class View:
     """Members, by name, whose bind calls are held: nothing is wrong with their slots."""
     is_overfull: Callable[[str], bool] = lambda _: False
     """Whether a node, by name, has not enough for all that stands and is held on it, or is gone."""
+    is_gone: Callable[[str], bool] = lambda _: False
+    """Whether there is no node of that name."""
     attended: float = 0.0
     """When the StatefulSet that is to make the missing pods was first seen attended to (as 0 before all time), inf
     while it is not."""
@@ -92,6 +97,8 @@ class Step:
     bind: tuple[tuple[Pod, str], ...] = ()
     """Committed members whose binding was not posted."""
     delete: tuple[Pod, ...] = ()
+    let_go: tuple[Pod, ...] = ()
+    """Members that are leaving a node which is no more: they need not be waited for."""
     confirm_lost: tuple[str, ...] = ()
     """Pod names that a read of the API server must confirm as gone before anything else of this step is done."""
     again: float | None = None
@@ -102,6 +109,16 @@ NOTHING = Step()
 
 
 def decide(view: View) -> Step:
+    step, orphans = _decide(view), _orphans(view)
+    return replace(step, let_go=orphans) if orphans else step
+
+
+def _orphans(view: View) -> tuple[Pod, ...]:
+    pods = (pod for _, pod in sorted(view.pods.items()))
+    return tuple(pod for pod in pods if is_leaving(pod) and pod.spec.node_name and view.is_gone(pod.spec.node_name))
+
+
+def _decide(view: View) -> Step:
     record = view.record
     if view.wanted is None:
         return NOTHING if record is None or view.pods else Step(remove=True)

@@ -87,6 +87,7 @@ class Observer:
             pods=pods,
             is_healthy=partial(self.ledger.is_healthy, domain=records.required_domain(record) if record else None),
             is_overfull=self.ledger.is_overfull,
+            is_gone=self.ledger.is_gone,
             stamp=self.stamp(),
             committing=self.committer.is_committing(group),
             attended=self._attended(record, pods),

@@ -44,12 +44,6 @@ class Picture:
         maker = self.stateful_sets.get(leader if leader in names else found["metadata"]["name"])
         return maker is not None and len(pods) < _size(found)
 
-    def is_orphaned(self, pod: Body) -> bool:
-        """Whether the pod is leaving a node that is no more. It runs nowhere, and nobody but Kubernetes' garbage
-        collector can say so, which waits up to a minute."""
-        nodes = {node["metadata"]["name"] for node in self.nodes}
-        return is_leaving(pod) and bool(pod["spec"].get("nodeName")) and pod["spec"]["nodeName"] not in nodes
-
     def groups(self) -> dict[str, list[Body]]:
         """Members by their leader's name: pods that a StatefulSet of the group made, and no forged ones."""
         groups: dict[str, list[Body]] = defaultdict(list)
@@ -68,13 +62,13 @@ def partial(picture: Picture) -> list[str]:
         size = _size(found)
         for index in range(found["spec"].get("replicas", 1)):
             leader = f"{found['metadata']['name']}-{index}"
-            pods = [pod for pod in groups.pop(leader, []) if not picture.is_orphaned(pod)]
+            pods = groups.pop(leader, [])
             bound = [pod for pod in pods if pod["spec"].get("nodeName")]
             leaving = [pod for pod in bound if is_leaving(pod)]
             if leaving or (len(bound) not in (0, size) and not _is_degraded(picture, found, leader, pods)):
                 said.append(_sentence(picture, leader, pods, size))
     for leader, pods in groups.items():
-        if any(pod["spec"].get("nodeName") and not picture.is_orphaned(pod) for pod in pods):
+        if any(pod["spec"].get("nodeName") for pod in pods):
             said.append(f"{leader} is wanted by no set and has {len(pods)} pods")
     return said
 

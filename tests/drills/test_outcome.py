@@ -34,7 +34,7 @@ def picture(*pods: Body) -> Picture:
         pytest.param((member(0, "a"), member(1, "b")), False, id="all are bound"),
         pytest.param((member(0, "a"), member(1, "")), True, id="one of two is bound"),
         pytest.param((member(0, "a", leaving=True),), True, id="one is leaving a node that is there"),
-        pytest.param((member(0, "gone", leaving=True),), False, id="one is leaving a node that is no more"),
+        pytest.param((member(0, "gone", leaving=True),), True, id="one is leaving a node that is no more"),
         pytest.param((member(0, "gone", leaving=True), member(1, "b")), True, id="and the other has stayed"),
     ],
 )

@@ -60,6 +60,24 @@ def test_nodes_that_fail_together_cost_one_decision_and_only_their_slots_move(
     assert moves(cluster.history("GroupPlacement", "home-0")) == 1
 
 
+@pytest.mark.parametrize("member", ["home-0", "home-0-1"])
+@pytest.mark.parametrize("policy", ["RecreateGroupOnPodRestart", "None"])
+def test_nobody_waits_for_a_member_that_is_leaving_a_node_that_was_deleted(
+    cluster: Cluster, member: str, policy: str
+) -> None:
+    """Kubernetes' own collector would let go of it after a minute or so, and the others would stand for nothing."""
+    cluster.has_racks(2, hosts=4)
+    cluster.apply(lws("home", size=3).required().restart_policy(policy))
+    cluster.eventually(all_groups_complete("home"))
+    uids, node = cluster.uids("home"), cluster.nodes_of("home")[member]
+    cluster.faults.append(cluster.now())
+    cluster.delete(NODES, node)
+    cluster.delete_pod(member)
+    stays_whole = policy == "None" and member != "home-0"
+    cluster.eventually(all_groups_complete("home", other_than={member: uids[member]} if stays_whole else uids), 20)
+    assert node not in cluster.nodes_of("home").values()
+
+
 def test_without_a_free_host_in_the_domain_the_whole_group_moves(cluster: Cluster) -> None:
     cluster.has_racks(2, hosts=4)
     cluster.apply(lws("home", size=4).required())

@@ -8,11 +8,13 @@ from typing import Any, cast
 
 import msgspec
 
-from lws_sched.api.core import Pod
+from lws_sched.api.core import NODE, POD, Pod
 from lws_sched.api.meta import Kind
 from lws_sched.extender import pinning
 from lws_sched.extender.effects import Effects, RawPod
 from lws_sched.extender.life import Step, View
+from lws_sched.kube.errors import NotFound
+from tests.unit.extender.builders import pod
 
 BARE = {"metadata": {"name": "a-0", "namespace": "ns", "uid": "u", "resourceVersion": "7"}, "spec": {"containers": []}}
 
@@ -61,3 +63,38 @@ def test_a_gated_member_is_pinned_and_its_gate_lifted_in_one_patch_guarded_by_wh
 
 def test_one_that_an_earlier_look_has_placed_is_left_as_it_is() -> None:
     assert patches_for(pinning.pinned(dict(BARE), "n1")) == []
+
+
+@dataclass
+class Nodes:
+    """A runtime and its cluster, with some nodes, that notes what is deleted."""
+
+    there: Sequence[str]
+    deleted: list[tuple[str, str, int | None]] = field(default_factory=list)
+
+    cluster = property(lambda self: self)
+    gather = OnePod.gather
+
+    def get(self, kind: Kind[Any], namespace: str, name: str) -> None:
+        if (kind, namespace) != (NODE, "") or name not in self.there:
+            raise NotFound(name)
+
+    def delete(self, kind: Kind[Any], namespace: str, name: str, *, uid: str, grace_seconds: int | None = None) -> None:
+        assert kind is POD
+        self.deleted.append((f"{namespace}/{name}", uid, grace_seconds))
+
+
+def deleted_where_there_are(*nodes: str) -> list[tuple[str, str, int | None]]:
+    """What is deleted where our copy shows a member leaving node n1, and n1 no more."""
+    world = Nodes(nodes)
+    effects = Effects(*(cast(Any, each) for each in (world, None, None, None, None)))
+    effects.carry_out("ns/a-0", cast(View, None), Step(let_go=(pod(1, node="n1", leaving=True),)))
+    return world.deleted
+
+
+def test_a_member_that_is_leaving_a_node_which_is_no_more_is_removed_by_its_uid_without_grace() -> None:
+    assert deleted_where_there_are("n0") == [("ns/a-0-1", "uid-1", 0)]
+
+
+def test_it_is_not_where_only_our_copy_lacks_the_node() -> None:
+    assert deleted_where_there_are("n1") == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import pytest
 from msgspec.structs import replace as replaced
 
 from lws_sched.api import names
@@ -353,3 +354,24 @@ class TestAMemberThatLostItsSlot:
         assert first.write.status.state == api.BOUND
         second = decide(view(first.write, pods))
         assert second.delete == (pods[2],)
+
+
+class TestAMemberThatIsLeaving:
+    @pytest.mark.parametrize("state", [api.WAITING, api.RESERVED, api.COMMITTED, api.BOUND, api.STICKY, api.ABORTING])
+    def test_is_let_go_where_its_node_is_no_more_whatever_becomes_of_the_others(self, state: str) -> None:
+        pods = {**bound_members(), 1: pod(1, node="n1", leaving=True)}
+        step = decide(replace(view(record(state), pods), is_gone=lambda node: node == "n1"))
+        assert step.let_go == (pods[1],)
+        assert replace(step, let_go=()) == decide(view(record(state), pods))
+
+    def test_is_let_go_though_nobody_wants_its_group_any_more(self) -> None:
+        pods = {0: pod(0, node="n0", leaving=True)}
+        assert decide(replace(view(None, pods, unwanted=True), is_gone=lambda _: True)) == Step(let_go=(pods[0],))
+
+    def test_is_waited_for_where_its_node_is_there(self) -> None:
+        pods = {**bound_members(), 1: pod(1, node="n1", leaving=True)}
+        assert decide(replace(view(record(api.BOUND), pods), is_gone=lambda node: node == "n0")).let_go == ()
+
+    def test_has_nobody_to_let_it_go_before_it_was_bound(self) -> None:
+        pods = {**members(), 1: pod(1, leaving=True)}
+        assert decide(replace(view(record(api.STICKY), pods), is_gone=lambda _: True)).let_go == ()

@@ -10,7 +10,7 @@ import msgspec
 from msgspec.structs import replace
 
 from lws_sched.api import names
-from lws_sched.api.core import POD, STATEFUL_SET, Pod, StatefulSet
+from lws_sched.api.core import NODE, POD, STATEFUL_SET, Node, Pod, StatefulSet
 from lws_sched.api.meta import Kind
 from lws_sched.core.revision import REVISIONS_OF_SETS
 from lws_sched.extender import app
@@ -120,3 +120,14 @@ def test_annotations_that_are_added_to_a_pinned_worker_are_no_news() -> None:
     before = pod(1)
     after = replace(before, metadata=replace(before.metadata, annotations={"someone.io/said": "so"}))
     assert wired().tell(POD, Change(before, after)) == []
+
+
+def test_a_node_that_goes_has_the_groups_looked_at_of_which_a_member_is_there() -> None:
+    runtime = wired()
+    for member in (pod(0, node="n0"), pod(1, node="n1", leaving=True)):
+        runtime.informers[POD].known[member.metadata.name] = member
+    [n1, n2] = (msgspec.convert({"metadata": {"name": name}}, Node) for name in ("n1", "n2"))
+    for node in (n1, n2):
+        assert runtime.tell(NODE, Change(None, node)) == []
+    assert runtime.tell(NODE, Change(n1, None)) == [("group/ns/a-0", AT_ONCE)]
+    assert runtime.tell(NODE, Change(n2, None)) == []
