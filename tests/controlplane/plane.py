@@ -37,6 +37,11 @@ from tests.controlplane.wait import wait_until
 
 SchedulerConfig = Mapping[str, Any] | Path
 KUBECTL_TIMEOUT = 120.0
+SLOW_TO_RETURN = ("controller-manager", "kwok")
+"""What is started anew with the API server or etcd. Each informer of kube-controller-manager waits the longer to ask
+again the longer nobody answered, up to a minute, and StatefulSets and the garbage collector are blind meanwhile; where
+it holds a Lease it would end instead. Kubelets ask again for what they were refused; kwok does only after a start.
+"""
 
 
 class KubectlFailed(RuntimeError):
@@ -185,10 +190,10 @@ class ControlPlane:
         if name == "etcd" and self.component("apiserver").alive:
             # It finds its way back to etcd by itself, but not at once.
             self.component("apiserver").wait_ready()
-        if name in ("etcd", "apiserver") and self.component("kwok").alive:
-            # Kubelets ask again for what they were refused while the store was away; kwok does only after a start.
-            self.kill_component("kwok")
-            self.start_component("kwok")
+        if name in ("etcd", "apiserver"):
+            for client in filter(lambda each: self.component(each).alive, SLOW_TO_RETURN):
+                self.kill_component(client)
+                self.start_component(client)
 
     def stop_component(self, name: str, grace: float = 20.0) -> None:
         self.component(name).stop(grace)

@@ -97,6 +97,14 @@ def test_a_component_restarts(plane: ControlPlane, name: str) -> None:
     delete_pod(plane, f"after-restart-of-{name}")
 
 
+@pytest.mark.parametrize("name", ["etcd", "apiserver"])
+def test_with_the_store_those_come_back_that_would_be_slow_to_ask_it_again(plane: ControlPlane, name: str) -> None:
+    before = {each: plane.component(each).launched_at for each in ("controller-manager", "kwok")}
+    plane.kill_component(name)
+    plane.start_component(name)
+    assert all(plane.component(each).launched_at > at for each, at in before.items())
+
+
 def test_a_paused_component_hangs_until_resumed(plane: ControlPlane) -> None:
     plane.component("scheduler").pause()
     plane.client.create(path_of("pods", "default"), pod("patient"))
