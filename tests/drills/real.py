@@ -71,6 +71,9 @@ class DrillSystem(LwsSched):
 
     def install(self, *, controller: bool = True) -> None:
         super().install(controller=controller)
+        # Its garbage collector asks which kinds there are at its start, and then every 30 s: groups of a set that was
+        # deleted before it knew of sets would stay.
+        self.plane.restart_component("controller-manager")
         self.plane.supervise(self.scheduler)
 
     @property
