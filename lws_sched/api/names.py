@@ -57,8 +57,6 @@ TORUS = _OURS + "torus"
 TOPOLOGY_ANNOTATIONS = (REQUIRED_TOPOLOGY, PREFERRED_TOPOLOGY, SUBGROUP_REQUIRED_TOPOLOGY, SPREAD_TOPOLOGY, TORUS)
 
 # --- others' ---------------------------------------------------------------------------------------------------------
-STATEFUL_SET_REVISION = "controller.kubernetes.io/hash"
-"""Label of the ControllerRevisions that StatefulSets keep of their templates."""
 QUEUE = "kueue.x-k8s.io/queue-name"
 """Label of what Kueue admits."""
 SCALE_DOWN_DISABLED = "cluster-autoscaler.kubernetes.io/scale-down-disabled"

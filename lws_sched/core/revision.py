@@ -36,7 +36,7 @@ from lws_sched.core.ownership import is_controlled_by, owner_reference
 
 Data = dict[str, Any]
 
-REVISIONS_OF_SETS = f"{names.SET_NAME},!{names.STATEFUL_SET_REVISION}"
+REVISIONS_OF_SETS = f"{names.SET_NAME},!{names.WORKER_INDEX},!{names.GROUP_INDEX}"
 """Label selector: revisions of LeaderWorkerSets. Every group's StatefulSet makes some too, with the labels of its pods
 and all of its template: thousands that nobody here reads."""
 _ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
