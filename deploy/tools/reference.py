@@ -49,7 +49,7 @@ def annotations() -> str:
 def kinds() -> str:
     parts = [KINDS_HEAD]
     for name in KINDS:
-        crd = yaml.safe_load((CRDS / f"{name}.yaml").read_text())
+        crd = yaml.load((CRDS / f"{name}.yaml").read_text(), Loader=yaml.CSafeLoader)
         spec = crd["spec"]
         version = next(each for each in spec["versions"] if each["storage"])
         schema = version["schema"]["openAPIV3Schema"]

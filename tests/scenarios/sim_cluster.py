@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any, TypeVar
 
 import yaml
@@ -249,7 +250,8 @@ def _asked(request: Callable[[], R]) -> R:
         raise Denied(str(refused)) from None
 
 
-def managed_resources() -> list[str]:
+@cache
+def managed_resources() -> tuple[str, ...]:
     """What the scheduler configuration given to users sends to the extender."""
     config = yaml.safe_load(SCHEDULER_CONFIG.read_text())
-    return [each["name"] for entry in config["extenders"] for each in entry["managedResources"]]
+    return tuple(each["name"] for entry in config["extenders"] for each in entry["managedResources"])

@@ -103,7 +103,7 @@ class Files:
         )
 
     def sets(self, *sets: LeaderWorkerSet, name: str = "lws.yaml") -> Path:
-        return self.text(name, yaml.safe_dump_all([each.body for each in sets]))
+        return self.text(name, yaml.dump_all([each.body for each in sets], Dumper=yaml.CSafeDumper))
 
     def write(self, name: str, value: Any) -> Path:
         return self.text(name, json.dumps(value) if name.endswith("json") else _dumped(value))
