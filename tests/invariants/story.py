@@ -9,9 +9,10 @@ Groups are of the set that their leader's name begins with; everything is in one
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from tests.invariants.objects import EXCLUSIVE, LWS, PREEMPTED, REQUIRED, SCHEDULER
 
@@ -118,7 +119,7 @@ class Story:
         self._rv += 1
         self.now += SECONDS_PER_WRITE
         body["metadata"]["resourceVersion"] = str(self._rv)
-        self.lines.append({"t": self.now, "type": type, "object": json.loads(json.dumps(body))})
+        self.lines.append({"t": self.now, "type": type, "object": msgspec.json.decode(msgspec.json.encode(body))})
 
 
 def _body(kind: str, name: str, namespace: str = "", **fields: Any) -> Body:
