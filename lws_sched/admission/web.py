@@ -48,6 +48,8 @@ MAX_BODY_BYTES = 4 * 2**20
 """A review holds up to two objects, and etcd refuses objects beyond 1.5 MiB."""
 MAX_HEAD_BYTES = 64 * 2**10
 STOP_SECONDS = 5
+LOOK_SECONDS = 0.1
+"""How often idle connections are gone through, and how long an idle server may take to notice that it shall stop."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,7 @@ class _Server(wsgi.Server):
     keep_alive_conn_limit = MAX_CONNECTIONS
     max_request_body_size = MAX_BODY_BYTES
     max_request_header_size = MAX_HEAD_BYTES
+    expiration_interval = LOOK_SECONDS
 
     def __init__(self, app: WSGIApplication, host: str, port: int, threads: int, tls: ssl.SSLContext | None) -> None:
         super().__init__(
