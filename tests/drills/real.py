@@ -30,7 +30,7 @@ from tests.controlplane.wait import wait_until
 from tests.drills.outages import Outages
 from tests.drills.relay import BindingProxy, Relay, VerbsRelay
 from tests.drills.sabotage import Breakable
-from tests.drills.witness import FilterWitness
+from tests.drills.witness import FilterWitness, Pace
 from tests.invariants.check import Report, check
 from tests.scenarios.cluster import CONTROLLER, EXTENDER, SCHEDULER, Body, Denied
 from tests.scenarios.plane_cluster import PlaneCluster
@@ -63,7 +63,7 @@ class DrillSystem(LwsSched):
         self._hooks = dict(zip(REPLICAS, free_ports(2), strict=True))
         self.metrics_ports |= dict(zip(REPLICAS, free_ports(2), strict=True))
         self._holder = ""
-        self.witness = FilterWitness(lambda: self._verbs.get(self.leader()))
+        self.witness = FilterWitness(lambda: self._verbs.get(self.leader()), Pace())
         self.to_verbs = VerbsRelay(lambda: self._verbs.get(self.leader()), self.witness.hear)
         self.to_hooks = Relay(self._any_hook)
         keys = plane.serving_keys

@@ -14,7 +14,7 @@ import pytest
 from tests.controlplane.ports import LOCALHOST, free_ports
 from tests.controlplane.wait import wait_until
 from tests.drills.relay import VerbsRelay
-from tests.drills.witness import FilterWitness
+from tests.drills.witness import FilterWitness, Pace
 from tests.invariants.check import check
 from tests.invariants.log import read
 
@@ -66,7 +66,7 @@ def test_a_call_that_comes_in_pieces_is_asked_twice_more_and_judged(
     extender: tuple[Extender, bool], tmp_path: Path
 ) -> None:
     served, is_pure = extender
-    witness = FilterWitness(lambda: served.port)
+    witness = FilterWitness(lambda: served.port, Pace(quiet=0.05, afterwards=0.05, look=0.01))
     witness.write_to(tmp_path / "watch.log")
     relay = VerbsRelay(lambda: served.port, witness.hear)
     caller = HTTPConnection(LOCALHOST, relay.port, timeout=5)

@@ -10,6 +10,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
 from itertools import takewhile
 from pathlib import Path
@@ -24,21 +25,27 @@ from tests.invariants.watchlog import Sink
 KEPT = 100
 """Calls about different pods that are remembered, and that wait to be asked again."""
 TIMEOUT = 2.0
-QUIET_SECONDS = 0.5
-"""Of a cluster at rest: nothing was written for so long."""
 PATIENCE_SECONDS = 10.0
 ROUNDS = 5
 """At most: one that no write follows is enough."""
-AFTERWARDS_SECONDS = 0.5
-"""How long after a round a write may be its doing."""
-LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds."""
+
+    quiet: float = 0.5
+    """Of a cluster at rest: nothing was written for so long."""
+    afterwards: float = 0.5
+    """How long after a round a write may be its doing."""
+    look: float = 0.1
 
 
 class FilterWitness:
     """`port` gives the listener of the extender that leads, None where there is none."""
 
-    def __init__(self, port: Callable[[], int | None]) -> None:
-        self._port = port
+    def __init__(self, port: Callable[[], int | None], pace: Pace) -> None:
+        self._port, self._pace = port, pace
         self._calls: dict[str, bytes] = {}
         """The last call about each pod."""
         self._waiting: Queue[bytes] = Queue(KEPT)
@@ -73,7 +80,7 @@ class FilterWitness:
         for _ in range(ROUNDS):
             size, begun = self._size_at_rest(), time.monotonic()
             asked = len([*takewhile(self._ask, bodies)])
-            time.sleep(AFTERWARDS_SECONDS)
+            time.sleep(self._pace.afterwards)
             self._sink.write(round={"calls": asked, "begun": begun, "ended": time.monotonic()})
             if b'"object":' not in self._log.read_bytes()[size:]:
                 return
@@ -82,17 +89,17 @@ class FilterWitness:
         """The size of the log once it has not grown for a while."""
         assert self._log is not None
         size, since, end = -1, time.monotonic(), time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() - since < QUIET_SECONDS and time.monotonic() < end:
+        while time.monotonic() - since < self._pace.quiet and time.monotonic() < end:
             now = self._log.stat().st_size
             if now != size:
                 size, since = now, time.monotonic()
-            time.sleep(LOOK_SECONDS)
+            time.sleep(self._pace.look)
         return size
 
     def _run(self) -> None:
         while not self._closing.is_set():
             with contextlib.suppress(Empty):
-                self._ask(self._waiting.get(timeout=LOOK_SECONDS))
+                self._ask(self._waiting.get(timeout=self._pace.look))
 
     def _ask(self, body: bytes) -> bool:
         """Twice. Whether there were two answers: the extender may just be gone."""
