@@ -187,55 +187,66 @@ class Instance:
     request: GroupRequest
 
 
-@st.composite
-def node_states(draw: st.DrawFn, index: int) -> NodeState:
+# Made once: a strategy that a composite makes at every draw is checked at every draw, which takes longer than drawing.
+_RACKS = st.sampled_from(["a", "b", "a", "b", "a", ""])
+_BLOCKS = st.sampled_from(["x", "x", "x", "y", ""])
+_OFFERED = st.sampled_from([1, 2, 3, 3, 3])
+_ALLOCATABLE = st.sampled_from([0, 2, 4, 5, 6, 7])
+_PODS = st.sampled_from([0, 2, 4, 8, 8])
+_EFFECTS = st.sampled_from(["NoSchedule", "PreferNoSchedule"])
+_AMOUNTS = st.sampled_from([0, 0, 1, 2, 3])
+_KEYS = st.sampled_from(["", "", RACK, BLOCK])
+_EXCLUSIVE = st.sampled_from(["", "", "", RACK, BLOCK])
+_TENANTS = st.sampled_from(["default/other-0", "default/other-1", "elsewhere/other-0", "default/it-0"])
+_BOOLEANS = st.booleans()
+_UP_TO_2, _UP_TO_3, _UP_TO_4, _UP_TO_5, _UP_TO_7 = (st.integers(0, most) for most in (2, 3, 4, 5, 7))
+
+
+def _node_state(draw: st.DrawFn, index: int) -> NodeState:
     labels = {}
-    rack = draw(st.sampled_from(["a", "b", "a", "b", "a", ""]))
-    block = draw(st.sampled_from(["x", "x", "x", "y", ""]))
+    rack, block = draw(_RACKS), draw(_BLOCKS)
     if rack:
         labels[RACK] = rack
     if block:
         labels[BLOCK] = block
-    if draw(st.integers(0, 3)):
+    if draw(_UP_TO_3):
         labels["kind"] = "fast"
-    offered = RESOURCES[: draw(st.sampled_from([1, 2, 3, 3, 3]))]
-    allocatable = {resource: draw(st.sampled_from([0, 2, 4, 5, 6, 7])) for resource in offered}
-    allocatable["pods"] = draw(st.sampled_from([0, 2, 4, 8, 8]))
-    taints = (Taint("reserved", "", draw(st.sampled_from(["NoSchedule", "PreferNoSchedule"]))),)
+    allocatable = {resource: draw(_ALLOCATABLE) for resource in RESOURCES[: draw(_OFFERED)]}
+    allocatable["pods"] = draw(_PODS)
+    taints = (Taint("reserved", "", draw(_EFFECTS)),)
     return NodeState(
         name=f"n-{index}",
         labels=labels,
         allocatable=allocatable,
-        taints=taints if draw(st.integers(0, 4)) == 0 else (),
-        schedulable=draw(st.integers(0, 7)) > 0,
+        taints=taints if draw(_UP_TO_4) == 0 else (),
+        schedulable=draw(_UP_TO_7) > 0,
     )
 
 
-@st.composite
-def shapes(draw: st.DrawFn) -> PodShape:
-    requests = {resource: draw(st.sampled_from([0, 0, 1, 2, 3])) for resource in RESOURCES}
+def _shape(draw: st.DrawFn) -> PodShape:
+    requests = {resource: draw(_AMOUNTS) for resource in RESOURCES}
     return PodShape(
         requests=tuple(sorted((key, amount) for key, amount in requests.items() if amount)),
-        selector=(("kind", "fast"),) if draw(st.integers(0, 5)) == 0 else (),
-        tolerations=(Toleration(key="reserved", operator="Exists"),) if draw(st.booleans()) else (),
+        selector=(("kind", "fast"),) if draw(_UP_TO_5) == 0 else (),
+        tolerations=(Toleration(key="reserved", operator="Exists"),) if draw(_BOOLEANS) else (),
     )
 
 
 @st.composite
 def requests(draw: st.DrawFn, name: str = "it-0", most: int = 6, node_names: Sequence[str] = ()) -> GroupRequest:
-    leader = draw(shapes())
+    leader = _shape(draw)
     size = draw(st.integers(1, most))
     names = list(node_names)
-    was_there = bool(names) and draw(st.booleans())
+    was_there = bool(names) and draw(_BOOLEANS)
     before = draw(st.lists(st.sampled_from(names), min_size=size, max_size=size)) if was_there else []
     avoided = draw(st.lists(st.sampled_from(names), max_size=1)) if names else []
     return GroupRequest(
         key=f"default/{name}",
         size=size,
         leader=leader,
-        worker=leader if draw(st.booleans()) else draw(shapes()),
-        required=draw(st.sampled_from(["", "", RACK, BLOCK])),
-        exclusive=draw(st.sampled_from(["", "", "", RACK, BLOCK])),
+        worker=leader if draw(_BOOLEANS) else _shape(draw),
+        required=draw(_KEYS),
+        exclusive=draw(_EXCLUSIVE),
         preferred=draw(preferences),
         avoid=frozenset(avoided),
         stay=tuple(before),
@@ -244,14 +255,14 @@ def requests(draw: st.DrawFn, name: str = "it-0", most: int = 6, node_names: Seq
 
 @st.composite
 def instances(draw: st.DrawFn) -> Instance:
-    nodes = tuple(draw(node_states(index)) for index in range(draw(st.integers(1, 8))))
+    nodes = tuple(_node_state(draw, index) for index in range(draw(st.integers(1, 8))))
     names = [node.name for node in nodes]
     standing = []
-    for index in range(draw(st.integers(0, 3))):
-        name = draw(st.sampled_from(["default/other-0", "default/other-1", "elsewhere/other-0", "default/it-0"]))
-        tenant = Tenant(name, name.split("/")[0], draw(st.sampled_from(["", "", RACK, BLOCK])))
-        taken = {resource: draw(st.integers(0, 2)) for resource in RESOURCES}
+    for index in range(draw(_UP_TO_3)):
+        name = draw(_TENANTS)
+        tenant = Tenant(name, name.split("/")[0], draw(_KEYS))
+        taken = {resource: draw(_UP_TO_2) for resource in RESOURCES}
         standing.append(
-            Standing(f"pod-{index}", draw(st.sampled_from(names)), taken, tenant if draw(st.booleans()) else None)
+            Standing(f"pod-{index}", draw(st.sampled_from(names)), taken, tenant if draw(_BOOLEANS) else None)
         )
     return Instance(nodes, tuple(standing), draw(requests(node_names=names)))
