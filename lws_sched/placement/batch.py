@@ -94,10 +94,13 @@ class _Step:
 
 
 def admit(trial: Trial, requests: Iterable[GroupRequest]) -> Trial:
-    """Place each request that fits, one after the other. Room only shrinks, so one refusal speaks for its kind."""
+    """Place each request that fits and has no place yet, one after the other. Room only shrinks, so one refusal speaks
+    for its kind."""
     board, placed = Board(trial.snapshot), dict(trial.placed)
     refused: set[Hashable] = set()
     for request in requests:
+        if request.key in placed:
+            continue
         kind = kind_of(trial.snapshot, request)
         if kind in refused:
             continue

@@ -18,6 +18,8 @@ from lws_sched.placement import (
     plan_together,
     violations,
 )
+from lws_sched.placement.batch import Trial, admit
+from lws_sched.placement.board import Board
 from lws_sched.placement.joint import BUILD_TIME, STALE, Problem, improve
 from tests.unit.placement.cluster import (
     BLOCK,
@@ -66,6 +68,12 @@ def test_the_solver_admits_what_no_greedy_order_does() -> None:
     assert plan_together(snapshot, waiting, GREEDY).value < 20
     answer = plan_together(snapshot, waiting, Budget())
     assert (answer.value, answer.bound, answer.proof) == (20, 20, "optimal")
+
+
+def test_a_group_that_has_its_place_takes_no_room_for_a_second_one() -> None:
+    first, other = group("first-0", 1), group("other-0", 3, required=RACK)
+    trial = admit(Trial(Board(fleet_of(racks(1, 4)).snapshot())), [first])
+    assert {*admit(trial, [first, other]).placed} == {first.key, other.key}
 
 
 def test_a_higher_priority_goes_first_and_keeps_its_place() -> None:
