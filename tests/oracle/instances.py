@@ -67,7 +67,7 @@ def _with_torus(random: Random, most_nodes: int, most_pods: int) -> Instance:
     levels = tori.levels(random, label, most_nodes)
     [level] = [each for each in levels if each.axes]
     cells = prod(axis.length for axis in level.axes)
-    count = random.choice([cells, cells * (most_nodes // cells), random.randint(1, most_nodes)])
+    count = random.choice([cells, cells * (most_nodes // cells), random.randint(2, most_nodes)])
     roomy = dict.fromkeys((*RESOURCES, "pods"), 10)
     odd, busy = random.choice([0, 0, 0.25]), random.choice([0, 0.1, 0.3])
     drawn = [_node(random, index, tidy=random.random() > odd) for index in range(count)]
