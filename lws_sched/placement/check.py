@@ -7,7 +7,6 @@ broken promise. `plan` runs it on every placement before it is returned; tests a
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import prod
 
@@ -84,26 +83,33 @@ def _covers(toleration: Toleration, key: str, value: str, effect: str) -> bool:
 
 def _of_capacity(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
     leader, worker = ({**dict(shape.requests), "pods": 1} for shape in (request.leader, request.worker))
-    workers, first = Counter(placed.slots[1:]), placed.slots[0]
+    first = placed.slots[0]
+    workers = dict.fromkeys(placed.slots, 0)
+    for name in placed.slots[1:]:
+        workers[name] += 1
     loads: dict[tuple[int, bool], list[tuple[str, int]]] = {}
-    for name in sorted({*placed.slots}):
-        load = workers[name], name == first
-        if load not in loads:
-            loads[load] = _load(leader if load[1] else {}, worker, load[0])
+    for name, count in workers.items():
+        load = loads.get((count, name == first))
+        if load is None:
+            load = loads[count, name == first] = _load(leader if name == first else {}, worker, count)
         free = nodes[name].free
-        for resource, amount in loads[load]:
+        for resource, amount in load:
             if amount > free.get(resource, 0):
                 yield f"{request.key} takes {amount} {resource} on node {name}, which has {free.get(resource, 0)} free"
 
 
 def _load(leader: Mapping[str, int], worker: Mapping[str, int], count: int) -> list[tuple[str, int]]:
     """What a leader and that many workers take, resource by resource."""
-    amounts = {each: leader.get(each, 0) + worker.get(each, 0) * count for each in sorted({*leader, *worker})}
+    amounts = {**leader}
+    for resource, amount in worker.items():
+        amounts[resource] = amounts.get(resource, 0) + amount * count
     return [(resource, amount) for resource, amount in amounts.items() if amount]
 
 
 def _of_topology(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
-    for key in sorted({request.required, request.exclusive} - {""}):
+    for key in dict.fromkeys((request.required, request.exclusive)):
+        if not key:
+            continue
         values = {nodes[name].labels.get(key) for name in placed.slots}
         if None in values:
             yield f"{request.key} has members on nodes without the label {key}"
@@ -113,6 +119,8 @@ def _of_topology(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: 
 
 def _of_subgroups(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
     """Members of a subgroup share its domains; exclusive ones are shared with no other subgroup."""
+    if not request.subgroup_size:
+        return
     for key in sorted({request.subgroup_required, request.subgroup_exclusive} - {""}):
         owners: dict[str, int] = {}
         homes: dict[int, str] = {}
@@ -170,8 +178,10 @@ def _subgroup(request: GroupRequest, index: int) -> int | None:
 
 
 def _of_neighbours(nodes: Mapping[str, NodeFacts], request: GroupRequest, placed: Placed) -> Iterator[str]:
-    namespace = request.key.split("/")[0]
     inhabited = [node for node in nodes.values() if node.tenants]
+    if not inhabited:
+        return
+    namespace = request.key.split("/")[0]
     for node in sorted(inhabited, key=lambda each: each.name):
         for tenant in node.tenants:
             if tenant.namespace != namespace or tenant.group == request.key:
