@@ -11,7 +11,7 @@ The value is the number of members placed; `bound` is what no answer can exceed.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
@@ -22,8 +22,8 @@ from lws_sched.placement.board import Board
 from lws_sched.placement.exact import fits
 from lws_sched.placement.explain import Diagnosis, diagnose
 from lws_sched.placement.node import natural_key
-from lws_sched.placement.request import Budget, Decision, GroupRequest, Placed, PodShape, Refused
-from lws_sched.placement.snapshot import Snapshot, kind_of
+from lws_sched.placement.request import Budget, Decision, GroupRequest, Placed, Refused
+from lws_sched.placement.snapshot import Kinds, Snapshot
 from lws_sched.placement.verify import Referee
 
 
@@ -55,9 +55,9 @@ class Trial:
 
 def plan_together(snapshot: Snapshot, requests: Sequence[GroupRequest], budget: Budget) -> BatchAnswer:
     """Decide all requests at once. Keys must differ."""
-    ordered = sorted(requests, key=_turn)
-    alone = Possible(snapshot)
-    trial, bound, left = Trial(Board(snapshot)), 0, budget
+    ordered, kinds = sorted(requests, key=_turn), Kinds(snapshot)
+    alone = Possible(snapshot, kinds)
+    trial, bound, left = Trial(Board(snapshot, kinds)), 0, budget
     done: list[GroupRequest] = []
     for _, same in groupby(ordered, key=lambda request: request.priority):
         level = [*same]
@@ -75,12 +75,13 @@ def plan_together(snapshot: Snapshot, requests: Sequence[GroupRequest], budget: 
 class Possible:
     """Which groups would fit if no other group of the batch were placed. Groups that are alike are asked about once."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, kinds: Kinds) -> None:
         self._snapshot = snapshot
-        self._known: dict[Hashable, bool] = {}
+        self._kinds = kinds
+        self._known: dict[int, bool] = {}
 
     def __call__(self, request: GroupRequest) -> bool:
-        kind = kind_of(self._snapshot, request)
+        kind = self._kinds.number(request)
         if kind not in self._known:
             self._known[kind] = fits(self._snapshot, request)
         return self._known[kind]
@@ -96,12 +97,13 @@ class _Step:
 def admit(trial: Trial, requests: Iterable[GroupRequest]) -> Trial:
     """Place each request that fits and has no place yet, one after the other. Room only shrinks, so one refusal speaks
     for its kind."""
-    board, placed = Board(trial.snapshot), dict(trial.placed)
-    refused: set[Hashable] = set()
+    kinds = trial.board.kinds
+    board, placed = Board(trial.snapshot, kinds), dict(trial.placed)
+    refused: set[int] = set()
     for request in requests:
         if request.key in placed:
             continue
-        kind = kind_of(trial.snapshot, request)
+        kind = kinds.number(request)
         if kind in refused:
             continue
         found = board.place(request)
@@ -125,41 +127,41 @@ def _admit_level(
     possible = [request for request in level if alone(request)]
     bound = sum(request.size for request in possible)
     if best.members(level) < bound:
-        largest_first = admit(trial, _largest_first(start, level))
+        largest_first = admit(trial, _largest_first(start, level, trial.board.kinds))
         if largest_first.members(level) > best.members(level):
             best = largest_first
     if best.members(level) == bound or budget.deterministic_time <= 0:
         return _Step(best, budget, bound)
     admitted = [request for request in done if request.key in trial.placed]
     improved = joint.improve(joint.Problem(start, admitted, possible, best.placed), budget)
-    best = admit(_rebuild(start, (*admitted, *possible), improved.placed), level)
+    best = admit(_rebuild(start, (*admitted, *possible), improved.placed, trial.board.kinds), level)
     spent = replace(budget, deterministic_time=budget.deterministic_time - improved.deterministic_time)
     return _Step(best, spent, min(bound, improved.bound))
 
 
-def _rebuild(start: Snapshot, requests: Iterable[GroupRequest], placed: dict[str, Placed]) -> Trial:
+def _rebuild(start: Snapshot, requests: Iterable[GroupRequest], placed: dict[str, Placed], kinds: Kinds) -> Trial:
     standing = [(request, placed[request.key].slots) for request in requests if request.key in placed]
-    return Trial(Board(start.with_groups(standing)), dict(placed))
+    return Trial(Board(start.with_groups(standing), kinds), dict(placed))
 
 
 def _turn(request: GroupRequest) -> tuple[object, ...]:
     return (-request.priority, request.created, natural_key(request.key))
 
 
-def _largest_first(snapshot: Snapshot, requests: Iterable[GroupRequest]) -> list[GroupRequest]:
+def _largest_first(snapshot: Snapshot, requests: Iterable[GroupRequest], kinds: Kinds) -> list[GroupRequest]:
     """By the largest share of the fleet's free capacity that a group takes, over all resources."""
     free: dict[str, int] = {}
-    shares: dict[tuple[PodShape, PodShape, int], float] = {}
+    shares: dict[int, float] = {}
 
     def share(request: GroupRequest) -> float:
-        name = (request.leader, request.worker, request.size)
-        if name not in shares:
+        kind = kinds.number(request)
+        if kind not in shares:
             amounts = takings(request)
             for resource in amounts:
                 if resource not in free:
                     free[resource] = max(int(snapshot.available(resource).clip(0).sum()), 1)
-            shares[name] = max((amount / free[resource] for resource, amount in amounts.items()), default=0.0)
-        return shares[name]
+            shares[kind] = max((amount / free[resource] for resource, amount in amounts.items()), default=0.0)
+        return shares[kind]
 
     return sorted(requests, key=lambda request: -share(request))
 
@@ -179,7 +181,7 @@ class _Decide:
         self._trial = trial
         self._alone = alone
         self._proof = proof
-        self._causes: dict[Hashable, Diagnosis] = {}
+        self._causes: dict[int, Diagnosis] = {}
 
     def __call__(self, request: GroupRequest) -> Decision:
         placed = self._trial.placed.get(request.key)
@@ -194,7 +196,7 @@ class _Decide:
         return Refused(request.key, reason, cause.fix, "undecided", bound=request.size)
 
     def _cause(self, request: GroupRequest) -> Diagnosis:
-        kind = kind_of(self._trial.snapshot, request)
+        kind = self._trial.board.kinds.number(request)
         if kind not in self._causes:
             self._causes[kind] = diagnose(self._trial.snapshot, request)
         return self._causes[kind]

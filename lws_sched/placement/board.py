@@ -8,14 +8,13 @@ levels of an exclusive domain, groups that stand already) is left to the search,
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from lws_sched.placement import topology
-from lws_sched.placement.exact import inner_parts, lowest, placed_on, search
+from lws_sched.placement.exact import fewest, inner_parts, lowest, placed_on, search
 from lws_sched.placement.node import taken
 from lws_sched.placement.packing import pack
 from lws_sched.placement.request import GroupRequest, Placed, PodShape
@@ -25,14 +24,16 @@ from lws_sched.placement.room import (
     Need,
     Room,
     asked,
-    figures,
     held,
     idle_devices,
+    lone_loss,
     room_for,
+    shrunk,
+    unwanted_devices,
     whole_need,
     worker_of,
 )
-from lws_sched.placement.snapshot import Snapshot, namespace_of
+from lws_sched.placement.snapshot import Kinds, Snapshot, namespace_of
 from lws_sched.placement.table import ABSENT, Bools, Ints, Partition
 from lws_sched.placement.topology import UnknownLevel
 
@@ -40,30 +41,42 @@ from lws_sched.placement.topology import UnknownLevel
 class Board:
     """Groups are placed and stay."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, kinds: Kinds | None = None) -> None:
+        """`kinds` numbers the groups to come, none of which stands anywhere that it did not when they were numbered."""
         self.table = snapshot.table
+        self.kinds = Kinds(snapshot) if kinds is None else kinds
         self._start = snapshot
         self._latest = snapshot
-        """The newest snapshot taken; `_added` came after it."""
-        self._added: list[tuple[GroupRequest, tuple[str, ...]]] = []
-        self._put_on: list[Ints] = []
-        """The nodes of the groups that were put here."""
+        """The newest snapshot taken; `_added` came after it, on the nodes from `_shown` on."""
+        self._added: list[GroupRequest] = []
+        self._put_on: list[int] = []
+        """The nodes of the groups that were put here, group after group."""
+        self._shown = 0
         self._live = snapshot.copied()
-        """Shares its amounts with nobody: they change with every group."""
+        """Shares its amounts with nobody: they change with every group, but for what the rooms owe."""
         self.touched: list[int] = []
         """Nodes in the order in which they changed."""
         self._rooms: dict[tuple[PodShape, PodShape, str], _LiveRoom] = {}
-        self._kinds: dict[tuple[object, ...], _Kind] = {}
-        self._crowds: dict[tuple[str, ...], Ints] = {}
+        self._by_number: dict[int, _Kind | None] = {}
+        """By the number of a kind; None where it is left to the search."""
+        self._crowds: dict[tuple[str, ...], _Crowd] = {}
         self._occupied: dict[tuple[str, str], Bools] = {}
         self._shut: dict[str, Bools] = {}
         self._taken: dict[PodShape, tuple[Ints, Ints]] = {}
 
     def snapshot(self) -> Snapshot:
         """The fleet as it is now."""
-        self._latest = self._latest.with_groups(self._added)
-        self._added = []
+        if self._added:
+            positions = np.array(self._put_on[self._shown :], dtype=np.int64)
+            self._latest = self._latest.after(self._added, positions, self.live().free.copy())
+            self._added, self._shown = [], len(self._put_on)
         return self._latest
+
+    def live(self) -> Snapshot:
+        """The fleet as it is now, but for who stands where; its amounts change with every group."""
+        for room in self._rooms.values():
+            room.pay(self._live.free)
+        return self._live
 
     def place(self, request: GroupRequest, within: Bools | None = None) -> Placed | None:
         """Put the group on its best place, or nowhere if there is none. `within` restricts it to some nodes."""
@@ -76,34 +89,38 @@ class Board:
         nodes = kind.place()
         if nodes is None:
             return None
-        placed = placed_on(self.table, request, kind.keys, nodes)
-        self._put(request, placed.slots, np.array(nodes, dtype=np.int64))
+        self._put(request, nodes)
         kind.room.take(nodes, self.touched)
-        return placed
+        return placed_on(self.table, request, kind.keys, nodes)
 
     def add(self, request: GroupRequest, slots: tuple[str, ...]) -> None:
         """Put the group on these nodes, which must be free."""
-        self._put(request, slots, np.array([self.table.position[node] for node in slots], dtype=np.int64))
+        nodes = [self.table.position[node] for node in slots]
+        take(self._live.free, self._amounts(request.leader), nodes[:1])
+        take(self._live.free, self._amounts(request.worker), nodes[1:])
+        self._put(request, nodes)
 
     # --- what kinds share --------------------------------------------------------------------------------------------
 
     def _kind(self, request: GroupRequest) -> _Kind | None:
         """None for a request that is left to the search."""
-        if request.stay or request.avoid or request.spread or request.subgroup_size or request.box:
+        if request.spread:
+            return None
+        number = self.kinds.number(request)
+        if number not in self._by_number:
+            self._by_number[number] = self._make_kind(request)
+        return self._by_number[number]
+
+    def _make_kind(self, request: GroupRequest) -> _Kind | None:
+        if request.stay or request.avoid or request.subgroup_size or request.box:
             return None
         if (request.exclusive and request.preferred) or self._start.tenancy.stands(request.key):
             return None
-        worker = worker_of(request)
-        namespace = namespace_of(request)
-        topologies = (request.required, request.exclusive, request.preferred)
-        name = (request.leader, worker, request.size, namespace, topologies)
-        kind = self._kinds.get(name)
-        if kind is None:
-            keys = asked(self.table, request)
-            if isinstance(keys, UnknownLevel):
-                return None
-            kind = self._kinds[name] = _Kind(self, self._room(request, worker), keys, whole_need(request), namespace)
-        return kind
+        keys = asked(self.table, request)
+        if isinstance(keys, UnknownLevel):
+            return None
+        room = self._room(request, worker_of(request))
+        return _Kind(self, room, keys, whole_need(request), namespace_of(request))
 
     def _room(self, request: GroupRequest, worker: PodShape) -> _LiveRoom:
         namespace = namespace_of(request)
@@ -112,8 +129,10 @@ class Board:
         if room is None:
             shut = self._shut_to(request)
             measured = room_for(self._start, request, None)
-            self._rooms[name] = room = _LiveRoom(self._live, request.leader, worker, shut, measured)
-            room.refresh(np.array([*self.touched, *np.flatnonzero(shut).tolist()], dtype=np.int64))
+            amounts = (self._amounts(request.leader), self._amounts(worker))
+            self._rooms[name] = room = _LiveRoom(request.leader, worker, amounts, shut, measured)
+            nodes = np.array([*self.touched, *np.flatnonzero(shut).tolist()], dtype=np.int64)
+            room.refresh(self.live(), nodes)
             room.stamp = len(self.touched)
         return room
 
@@ -135,32 +154,31 @@ class Board:
         return self._occupied[name]
 
     def crowd(self, part: Partition) -> Ints:
-        """By domain, how many members of groups stand there; led by an entry for nodes in none."""
-        if part.keys not in self._crowds:
-            positions = np.concatenate([self._start.tenancy.positions, *self._put_on])
-            self._crowds[part.keys] = part.crowd(positions)
-        return self._crowds[part.keys]
+        """By domain, how many members of groups stand there."""
+        crowd = self._crowds.get(part.keys)
+        if crowd is None:
+            crowd = self._crowds[part.keys] = _Crowd(part.crowd(self._start.tenancy.positions))
+        if crowd.stamp < len(self._put_on):
+            nodes = np.array(self._put_on[crowd.stamp :], dtype=np.int64)
+            np.add.at(crowd.counts, part.codes[nodes] - ABSENT, 1)
+            crowd.stamp = len(self._put_on)
+        return crowd.counts[1:]
 
     # --- changes -----------------------------------------------------------------------------------------------------
 
-    def _put(self, request: GroupRequest, slots: tuple[str, ...], nodes: Ints) -> None:
-        alone = request.leader == request.worker
-        for shape, positions in (
-            ((request.worker, nodes),) if alone else ((request.leader, nodes[:1]), (request.worker, nodes[1:]))
-        ):
-            rows, amounts = self._amounts(shape)
-            np.subtract.at(self._live.free, (rows, positions), amounts)
-        self._added.append((request, slots))
-        self._put_on.append(nodes)
-        self.touched += nodes.tolist()
-        for keys, crowd in self._crowds.items():
-            np.add.at(crowd, self.table.partition(keys).codes[nodes] - ABSENT, 1)
-        namespace = namespace_of(request)
+    def _put(self, request: GroupRequest, nodes: Sequence[int]) -> None:
+        """Note that the group stands on these nodes; what it takes there is somebody else's to say."""
+        self._added.append(request)
+        self._put_on += nodes
+        self.touched += nodes
+        if not self._occupied and not request.exclusive:
+            return
+        namespace, positions = namespace_of(request), np.array(nodes, dtype=np.int64)
         for (owner, key), flags in self._occupied.items():
             if owner == namespace:
-                flags[self.table.column(key).codes[nodes]] = True
+                flags[self.table.column(key).codes[positions]] = True
         if request.exclusive and namespace in self._shut:
-            self._shut_domain(namespace, topology.key_or_name(request.exclusive, self.table.keys), nodes)
+            self._shut_domain(namespace, topology.key_or_name(request.exclusive, self.table.keys), positions)
 
     def _shut_domain(self, namespace: str, key: str, nodes: Ints) -> None:
         column = self.table.column(key)
@@ -168,8 +186,7 @@ class Board:
         self._shut[namespace][members] = True
         self.touched += members.tolist()
 
-    def _amounts(self, shape: PodShape) -> tuple[Ints, Ints]:
-        """The rows of the resources that one pod takes, and how much of each, shape [resources, 1]."""
+    def _amounts(self, shape: PodShape) -> Taking:
         if shape not in self._taken:
             rows = self._live.resources
             wanted = [(rows[name], amount) for name, amount in taken(dict(shape.requests)).items() if name in rows]
@@ -178,13 +195,33 @@ class Board:
         return self._taken[shape]
 
 
+Taking = tuple[Ints, Ints]
+"""The rows of the resources that one pod takes, and how much of each, shape [resources, 1]."""
+
+
+def take(free: Ints, taking: Taking, nodes: Sequence[int]) -> None:
+    """One pod more on each of the nodes, which may repeat."""
+    if nodes:
+        rows, amounts = taking
+        np.subtract.at(free, (rows, np.array(nodes, dtype=np.int64)), amounts)
+
+
+@dataclass
+class _Crowd:
+    counts: Ints
+    """As `Partition.crowd` has them."""
+    stamp: int = 0
+    """Members that are counted, of those put on the board."""
+
+
 @dataclass(eq=False)
 class _LiveRoom:
     """The room for one pair of shapes in one namespace, changed in place."""
 
-    live: Snapshot
     leader: PodShape
     worker: PodShape
+    takings: tuple[Taking, Taking]
+    """The leader's and a worker's."""
     shut: Bools
     measured: Room
     stamp: int = 0
@@ -196,6 +233,9 @@ class _LiveRoom:
         """The same arrays."""
         self.most = self.workers - self.loss
         """Per node, the workers that it takes beside the leader; negative without room for the leader."""
+        self.alike = self.leader == self.worker
+        self._owed: tuple[list[int], list[int]] = ([], [])
+        """Where leaders and workers stand whose amounts are still to be taken off."""
 
     def most_by(self, part: Partition) -> Ints:
         """`most` by domain."""
@@ -207,13 +247,9 @@ class _LiveRoom:
             known = self.tallies[part.keys] = _Tally(part, total, total - least)
         return known.most
 
-    def catch_up(self, touched: list[int]) -> None:
-        if self.stamp < len(touched):
-            self.refresh(np.array(sorted({*touched[self.stamp :]}), dtype=np.int64))
-            self.stamp = len(touched)
-
-    def refresh(self, nodes: Ints) -> None:
-        workers, loss = figures(self.live, self.leader, self.worker, nodes)
+    def refresh(self, live: Snapshot, nodes: Ints) -> None:
+        """Count again on nodes that may have less room than they had."""
+        workers, loss = shrunk(live, self.now, self.leader, self.worker, nodes)
         is_shut = self.shut[nodes]
         if is_shut.any():
             workers[is_shut] = 0
@@ -223,13 +259,24 @@ class _LiveRoom:
     def take(self, slots: Sequence[int], touched: list[int]) -> None:
         """Members of this room's shapes have just been put on these nodes. Where all are alike, each node takes just as
         many fewer."""
-        if self.leader != self.worker or self.stamp != len(touched) - len(slots):
+        leaders, workers = self._owed
+        leaders += slots[:1]
+        workers += slots[1:]
+        if not self.alike or self.stamp != len(touched) - len(slots):
             return
-        counts = Counter(slots)
+        counts: dict[int, int] = {}
+        for node in slots:
+            counts[node] = counts.get(node, 0) + 1
         nodes = np.array([*counts], dtype=np.int64)
-        workers = self.workers[nodes] - np.array([*counts.values()], dtype=np.int64)
-        self._set(nodes, workers, np.where(workers > 0, 1, NEVER))
+        left = self.workers[nodes] - np.array([*counts.values()], dtype=np.int64)
+        self._set(nodes, left, lone_loss(left))
         self.stamp = len(touched)
+
+    def pay(self, free: Ints) -> None:
+        """Take off what is owed."""
+        for taking, nodes in zip(self.takings, self._owed, strict=True):
+            take(free, taking, nodes)
+            nodes.clear()
 
     def _set(self, nodes: Ints, workers: Ints, loss: Ints) -> None:
         gained = (workers - self.workers[nodes]).tolist()
@@ -237,7 +284,8 @@ class _LiveRoom:
         self.loss[nodes] = loss
         self.most[nodes] = workers - loss
         for tally in self.tallies.values():
-            tally.renew(nodes, gained, self.loss)
+            domains = tally.part.renew_total(tally.total, gained, nodes)
+            tally.renew(domains, None if self.alike else self.loss)
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,9 +296,12 @@ class _Tally:
     total: Ints
     most: Ints
 
-    def renew(self, nodes: Ints, gained: Sequence[int], loss: Ints) -> None:
-        for domain in self.part.renew_total(self.total, gained, nodes):
-            self.most[domain] = self.total[domain] - np.minimum.reduce(loss[self.part.members(domain)])
+    def renew(self, domains: Iterable[int], loss: Ints | None) -> None:
+        """After the totals of these domains changed. `loss` by node; None where it is 1 on every node with room."""
+        for domain in domains:
+            total = self.total[domain]
+            lone = 1 if total else NEVER
+            self.most[domain] = total - (lone if loss is None else np.minimum.reduce(loss[self.part.members(domain)]))
 
 
 @dataclass(eq=False)
@@ -267,13 +318,20 @@ class _Kind:
         table, base = self.board.table, self.keys.base
         wider = (*self.keys.preferred, *(() if base else table.levels))
         self._levels = [table.partition((*base, level)) for level in wider] + [table.partition(base)]
-        self._inner = inner_parts(table, self._levels[-1])
+        self._catch_up()
+        self._inner = [
+            part
+            for part in inner_parts(table, self._levels[-1])
+            if self.room.most_by(part).max(initial=-1) >= self.need.workers
+        ]
+        """Those that take no group now never will."""
+        self._may_idle = bool(unwanted_devices(self.board.live(), self.room.leader, self.room.worker))
         self._next = 0
         """Levels before this one take no group of the kind any more."""
 
     def place(self) -> tuple[int, ...] | None:
         """A node per member, by worker index; None where there is no place."""
-        self.room.catch_up(self.board.touched)
+        self._catch_up()
         for number in range(self._next, len(self._levels)):
             part = self._levels[number]
             domain = self._best(part, self._most_by(part))
@@ -283,6 +341,12 @@ class _Kind:
             if part is not self._levels[-1]:
                 self._forget(part)
         return None
+
+    def _catch_up(self) -> None:
+        touched, room = self.board.touched, self.room
+        if room.stamp < len(touched):
+            room.refresh(self.board.live(), np.array(sorted({*touched[room.stamp :]}), dtype=np.int64))
+            room.stamp = len(touched)
 
     def _settled(self, part: Partition, domain: int) -> tuple[int, ...]:
         """In this domain; where it is one that members must share, in the narrowest part of it that takes them."""
@@ -315,7 +379,7 @@ class _Kind:
         if not len(fitting):
             return None
         fitting = lowest(fitting, most[fitting])
-        return int(lowest(fitting, self.board.crowd(part)[1:][fitting])[0])
+        return self._least_visited(part, fitting)
 
     def _best(self, part: Partition, most: Ints) -> int | None:
         """As `exact` chooses: in the tightest domain to share, the tightest; where none is shared, in the tightest
@@ -327,9 +391,13 @@ class _Kind:
         fitting = lowest(fitting, most[fitting])
         for level in () if base or len(fitting) <= 1 else table.levels_around(part):
             fitting = self._in_tightest(table.partition((level,)), part, fitting)
-        if len(fitting) > 1:
-            fitting = lowest(fitting, self.board.crowd(part)[1:][fitting])
-        return int(fitting[0]) if len(fitting) else None
+        return self._least_visited(part, fitting) if len(fitting) else None
+
+    def _least_visited(self, part: Partition, domains: Ints) -> int:
+        """The one with the fewest members; of equal ones the first."""
+        if len(domains) > 1:
+            return fewest(domains, self.board.crowd(part))
+        return int(domains[0])
 
     def _in_tightest(self, outer: Partition, part: Partition, domains: Ints) -> Ints:
         """Those of the part's domains that lie in the tightest domain of the outer partition."""
@@ -338,5 +406,6 @@ class _Kind:
 
     def _pack(self, part: Partition, nodes: Ints) -> tuple[int, ...]:
         table, levels = self.board.table, self.board.table.levels_within(part)
-        idle = idle_devices(self.room.live, self.room.leader, self.room.worker, nodes)
-        return pack(table, self.room.now, nodes, self.need, levels, idle)
+        room = self.room
+        idle = idle_devices(self.board.live(), room.leader, room.worker, nodes) if self._may_idle else None
+        return pack(table, room.now, nodes, self.need, levels, idle)

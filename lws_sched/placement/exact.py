@@ -44,10 +44,11 @@ def search(snapshot: Snapshot, request: GroupRequest, within: Bools | None = Non
     if within is not None:
         space = space.within(within)
     slots: tuple[int, ...] | None = None
-    if isinstance(space, Boxed):
-        slots = space.settle(snapshot.table.partition(keys.base))
-    elif request.stay:
-        slots = sticky.settle(snapshot, request, keys, space.room)
+    if request.stay:
+        if isinstance(space, Boxed):
+            slots = space.settle(snapshot.table.partition(keys.base))
+        else:
+            slots = sticky.settle(snapshot, request, keys, space.room)
     if slots is None:
         slots = _place(snapshot, request, keys, space)
     return None if slots is None else placed_on(snapshot.table, request, keys, slots)
@@ -69,20 +70,19 @@ NONE: Ints = np.zeros(0, dtype=np.int64)
 class Flat(Space):
     """The room for a group without subgroups. Slack counts workers."""
 
-    def takers(self, partition: Partition) -> Ints:
-        """The domains that take the group. What is learnt where there are none is remembered with the room."""
-        workers = self.request.size - 1
-        if self.room.takes_at_most(partition) < workers:
-            return NONE
-        slack = self.slack(partition)
-        found = (slack >= 0).nonzero()[0]
-        if not len(found):
-            self.room.most[partition.keys] = int(slack.max(initial=-NEVER)) + workers
-        return found
-
     def pack(self, nodes: Ints, levels: tuple[str, ...]) -> tuple[int, ...]:
         idle = idle_devices(self.snapshot, self.request.leader, worker_of(self.request), nodes)
         return pack(self.snapshot.table, self.room, nodes, whole_need(self.request), levels, idle)
+
+    def _find_takers(self, partition: Partition) -> Ints:
+        """What is learnt where there are none is remembered with the room."""
+        workers = self.request.size - 1
+        if self.room.takes_at_most(partition) < workers:
+            return NONE
+        found = super()._find_takers(partition)
+        if not len(found):
+            self.room.most[partition.keys] = int(self.slack(partition).max(initial=-NEVER)) + workers
+        return found
 
     def _slack(self, partition: Partition) -> Ints:
         return self.room.slack(partition, whole_need(self.request))
@@ -169,7 +169,8 @@ def _best(snapshot: Snapshot, space: Space, part: Partition, keys: Asked) -> int
 def _best_within(snapshot: Snapshot, space: Space, part: Partition, base: Partition, domain: int) -> int | None:
     """The tightest part of a domain that takes the group, if one does; then as `_best`."""
     fitting = space.takers(part)
-    fitting = fitting[part.homes(base, fitting) == domain]
+    if len(fitting):
+        fitting = fitting[part.homes(base, fitting) == domain]
     if not len(fitting):
         return None
     return _least_visited(snapshot, part, lowest(fitting, space.slack(part)[fitting]))
@@ -178,8 +179,13 @@ def _best_within(snapshot: Snapshot, space: Space, part: Partition, base: Partit
 def _least_visited(snapshot: Snapshot, part: Partition, domains: Ints) -> int:
     """The one with the fewest members standing there; of equal ones the first by value."""
     if len(domains) > 1 and len(snapshot.tenancy.positions):
-        domains = lowest(domains, part.crowd(snapshot.tenancy.positions)[1:][domains])
+        return fewest(domains, part.crowd(snapshot.tenancy.positions)[1:])
     return int(domains[0])
+
+
+def fewest(domains: Ints, crowd: Ints) -> int:
+    """The first of the least crowded; `crowd` by number of a domain."""
+    return int(domains[crowd[domains].argmin()])
 
 
 def _in_tightest(space: Space, outer: Partition, part: Partition, domains: Ints) -> Ints:
@@ -196,7 +202,7 @@ def lowest(domains: Ints, measure: Ints) -> Ints:
 def placed_on(table: NodeTable, request: GroupRequest, keys: Asked, slots: tuple[int, ...]) -> Placed:
     """The decision that puts each member on a node, by position."""
     key, value = _domain(table, keys, slots)
-    names = tuple(table.names[slot] for slot in slots)
+    names = tuple([table.names[slot] for slot in slots])
     return Placed(request.key, names, key, value, "exact", value=request.size, bound=request.size)
 
 

@@ -51,6 +51,8 @@ class Room:
 
     workers: Ints
     loss: Ints
+    alike: bool = False
+    """Leader and workers are: where a worker fits, the loss is 1, and elsewhere NEVER."""
     tallies: dict[tuple[str, ...], tuple[Ints, Ints]] = field(default_factory=dict)
     """Per partition's keys: per domain, the sum of `workers` and the least `loss`."""
     most: dict[tuple[str, ...], int] = field(default_factory=dict)
@@ -81,37 +83,44 @@ class Room:
 
     def patched(self, table: NodeTable, nodes: Ints, workers: Ints, loss: Ints) -> Room:
         """With other figures for some nodes."""
-        room = Room(self.workers.copy(), self.loss.copy())
+        room = Room(self.workers.copy(), self.loss.copy(), self.alike)
+        gained = (workers - self.workers[nodes]).tolist()
         room.workers[nodes] = workers
         room.loss[nodes] = loss
-        gained = (workers - self.workers[nodes]).tolist()
         for keys, (total, least) in list(self.tallies.items()):
-            part = table.partition(keys)
-            total, least = total.copy(), least.copy()
-            part.renew_least(least, room.loss, part.renew_total(total, gained, nodes))
+            part, total = table.partition(keys), total.copy()
+            domains = part.renew_total(total, gained, nodes)
+            if self.alike:
+                least = lone_loss(total)
+            else:
+                least = least.copy()
+                part.renew_least(least, room.loss, domains)
             room.tallies[keys] = (total, least)
-        return room._bounded_as(self, table, nodes)
+        for keys, most in list(self.most.items()):
+            part = table.partition(keys)
+            takes = workers - loss if part.is_of_nodes else room._takes(part, nodes)
+            room.most[keys] = max([most, *takes.tolist()])
+        return room
 
     def takes_at_most(self, partition: Partition) -> int:
         """No domain takes a leader and more workers than this."""
         return (self.open_room or self).most.get(partition.keys, NEVER)
 
-    def _bounded_as(self, before: Room, table: NodeTable, nodes: Ints) -> Room:
-        """With the bounds of the room before some nodes changed, as far as these nodes keep them."""
-        for keys, most in list(before.most.items()):
-            part = table.partition(keys)
-            total, least = self._tally(part)
-            codes = nodes if part.is_of_nodes else part.codes[nodes]
-            codes = codes[codes >= 0]  # nodes without the label are in no domain
-            self.most[keys] = max(most, int(np.maximum.reduce(total[codes] - least[codes], initial=-NEVER)))
-        return self
+    def _takes(self, partition: Partition, nodes: Ints) -> Ints:
+        """How many workers the domains of these nodes take beside the leader."""
+        total, least = self._tally(partition)
+        codes = partition.codes[nodes]
+        codes = codes[codes >= 0]  # nodes without the label are in no domain
+        return total[codes] - least[codes]
 
     def _tally(self, partition: Partition) -> tuple[Ints, Ints]:
         if partition.is_of_nodes:
             return self.workers, self.loss
         tally = self.tallies.get(partition.keys)
         if tally is None:
-            tally = self.tallies[partition.keys] = (partition.total(self.workers), partition.least(self.loss))
+            total = partition.total(self.workers)
+            least = lone_loss(total) if self.alike else partition.least(self.loss)
+            tally = self.tallies[partition.keys] = (total, least)
         return tally
 
 
@@ -205,31 +214,51 @@ def measured(snapshot: Snapshot, leader: PodShape, worker: PodShape) -> Room:
     if room is not None and len(changed) <= MOST_PATCHED:
         room = room.patched(snapshot.table, changed, *figures(snapshot, leader, worker, changed))
     else:
-        room = Room(*figures(snapshot, leader, worker, None))
+        room = Room(*figures(snapshot, leader, worker, None), leader == worker)
     lineage.keep(key, snapshot.stamp, room)
     return room
+
+
+def lone_loss(workers: Ints) -> Ints:
+    """The loss where leader and workers are alike, by node or by domain."""
+    return np.where(workers > 0, 1, NEVER)
 
 
 def figures(snapshot: Snapshot, leader: PodShape, worker: PodShape, nodes: Ints | None) -> tuple[Ints, Ints]:
     """Workers and loss, as in `Room`, on the given nodes or on all."""
     workers = np.where(_usable(snapshot, worker, nodes), _count(snapshot, worker, {}, nodes), 0)
-    if leader == worker:
-        return workers, np.where(workers > 0, 1, NEVER)
+    if leader is worker or leader == worker:
+        return workers, lone_loss(workers)
     fits = _usable(snapshot, leader, nodes) & (_count(snapshot, leader, {}, nodes) > 0)
     beside = _count(snapshot, worker, taken(dict(leader.requests)), nodes)
+    return workers, np.where(fits, np.maximum(workers - beside, 0), NEVER)
+
+
+def shrunk(snapshot: Snapshot, before: Room, leader: PodShape, worker: PodShape, nodes: Ints) -> tuple[Ints, Ints]:
+    """`figures` on nodes of which nothing became free since they had this room, nor open to more pods."""
+    workers = np.minimum(before.workers[nodes], _count_on(snapshot, worker, {}, nodes))
+    if leader == worker:
+        return workers, lone_loss(workers)
+    fits = (before.loss[nodes] < NEVER) & (_count_on(snapshot, leader, {}, nodes) > 0)
+    beside = _count_on(snapshot, worker, taken(dict(leader.requests)), nodes)
     return workers, np.where(fits, np.maximum(workers - beside, 0), NEVER)
 
 
 def idle_devices(snapshot: Snapshot, leader: PodShape, worker: PodShape, nodes: Ints) -> Ints:
     """Per given node, how much of it would lie idle beside the group: the devices (extended resources) free there that
     no member asks for, in thousandths of the largest node's, summed over resources."""
-    wanted = {resource for shape in (leader, worker) for resource, _ in shape.requests}
     idle = np.zeros(len(nodes), dtype=np.int64)
-    for resource in snapshot.resources:
-        if "/" in resource and resource not in wanted:
-            free = snapshot.available(resource)[nodes]
-            idle += 1000 * free.clip(0) // max(snapshot.table.largest(snapshot.resources[resource]), 1)
+    for resource in unwanted_devices(snapshot, leader, worker):
+        free = snapshot.available(resource)[nodes]
+        idle += 1000 * free.clip(0) // max(snapshot.table.largest(snapshot.resources[resource]), 1)
     return idle
+
+
+def unwanted_devices(snapshot: Snapshot, leader: PodShape, worker: PodShape) -> list[str]:
+    """The extended resources that no member asks for."""
+    devices = [resource for resource in snapshot.resources if "/" in resource]
+    wanted = {resource for shape in (leader, worker) for resource, _ in shape.requests} if devices else ()
+    return [resource for resource in devices if resource not in wanted]
 
 
 def closed_to(snapshot: Snapshot, request: GroupRequest, keys: Asked) -> Closed | None:

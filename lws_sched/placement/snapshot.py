@@ -158,10 +158,14 @@ class Snapshot:
         for (request, _), nodes in zip(groups, positions, strict=True):
             _take(free, self.resources, request.leader.requests, nodes[:1])
             _take(free, self.resources, request.worker.requests, nodes[1:])
-        everywhere = np.concatenate(positions)
-        tenants = [tenant for request, _ in groups for tenant in tenants_of(request)]
-        lineage, stamp = self.lineage.extended(self.stamp, everywhere)
-        return replace(self, free=free, tenancy=self.tenancy.plus(tenants, everywhere)).along(lineage, stamp)
+        return self.after([request for request, _ in groups], np.concatenate(positions), free)
+
+    def after(self, requests: Iterable[GroupRequest], positions: Ints, free: Ints) -> Snapshot:
+        """The fleet with groups in place whose members stand on these nodes, group after group; `free` is what they
+        leave."""
+        tenants = [tenant for request in requests for tenant in tenants_of(request)]
+        lineage, stamp = self.lineage.extended(self.stamp, positions)
+        return replace(self, free=free, tenancy=self.tenancy.plus(tenants, positions)).along(lineage, stamp)
 
     def copied(self) -> Snapshot:
         """A snapshot whose amounts are its own."""
@@ -272,6 +276,22 @@ def kind_of(snapshot: Snapshot, request: GroupRequest) -> Hashable:
     topology = (request.required, request.exclusive, request.preferred)
     subgroups = (request.subgroup_size, request.subgroup_policy, request.subgroup_required, request.subgroup_exclusive)
     return namespace_of(request), shapes, topology, subgroups, request.box
+
+
+class Kinds:
+    """Numbers the requests, whose keys must differ, by their kind on a snapshot; each is looked at once."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+        self._numbers: dict[Hashable, int] = {}
+        self._known: dict[str, int] = {}
+
+    def number(self, request: GroupRequest) -> int:
+        known = self._known.get(request.key)
+        if known is None:
+            kind = kind_of(self._snapshot, request)
+            known = self._known[request.key] = self._numbers.setdefault(kind, len(self._numbers))
+        return known
 
 
 def _row(matrix: Ints, number: int) -> Ints:

@@ -6,8 +6,6 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-import numpy as np
-
 from lws_sched.placement.request import GroupRequest
 from lws_sched.placement.room import Room
 from lws_sched.placement.snapshot import Snapshot
@@ -16,12 +14,13 @@ from lws_sched.placement.table import Bools, Ints, Partition
 
 @dataclass(frozen=True, eq=False)
 class Space(ABC):
-    """The room for a group. The slack of each partition is worked out once."""
+    """The room for a group. What is asked of a partition is worked out once."""
 
     snapshot: Snapshot
     request: GroupRequest
     room: Room
     _slacks: dict[tuple[str, ...], Ints] = field(default_factory=dict, kw_only=True)
+    _takers: dict[tuple[str, ...], Ints] = field(default_factory=dict, kw_only=True)
 
     def slack(self, partition: Partition) -> Ints:
         """Per domain, how much more it could take than the group needs; negative where the group does not fit."""
@@ -30,18 +29,23 @@ class Space(ABC):
 
     def takers(self, partition: Partition) -> Ints:
         """The domains that take the group."""
-        return np.flatnonzero(self.slack(partition) >= 0)
+        known = self._takers.get(partition.keys)
+        return known if known is not None else self._takers.setdefault(partition.keys, self._find_takers(partition))
 
     def within(self, mask: Bools) -> Self:
         return self.given(self.room.within(mask))
 
     def given(self, room: Room) -> Self:
         """The same group, were this the room."""
-        return replace(self, room=room, _slacks={})
+        return replace(self, room=room, _slacks={}, _takers={})
 
     @abstractmethod
     def pack(self, nodes: Ints, levels: tuple[str, ...]) -> tuple[int, ...]:
         """A node position per member, by worker index, on nodes of one domain, which has room."""
+
+    def _find_takers(self, partition: Partition) -> Ints:
+        """`takers`, worked out."""
+        return (self.slack(partition) >= 0).nonzero()[0]
 
     @abstractmethod
     def _slack(self, partition: Partition) -> Ints:

@@ -87,7 +87,12 @@ class Partition:
 
     def crowd(self, positions: Ints) -> Ints:
         """By domain, how many of the positions lie in it; led by an entry for those in none."""
-        return np.bincount(self.codes[positions] - ABSENT, minlength=self.count + 1)
+        return np.bincount(self._numbers[positions], minlength=self.count + 1)
+
+    @cached_property
+    def _numbers(self) -> Ints:
+        """The domain of every node, counted from 1; 0 for none."""
+        return self.codes - ABSENT
 
     def renew_total(self, total: Ints, gained: Sequence[int], changed: Ints) -> Collection[int]:
         """Bring `total(amounts)` up to date, in place, after the amounts of a few nodes grew by `gained`. The domains
