@@ -36,7 +36,7 @@ class Admission:
         operation = "CREATE" if old is None else "UPDATE"
         hooks = [each for each in self._hooks.values() if _concerns(each.hook, kind, operation, new, old)]
         for registered in sorted(hooks, key=lambda each: not each.hook.mutating):
-            new = _call(registered, _request(operation, new, old, dry_run=dry_run))
+            new = _called(registered, _request(operation, new, old, dry_run=dry_run), new)
         return new
 
 
@@ -50,11 +50,11 @@ def _request(operation: str, new: Json, old: Json | None, *, dry_run: bool) -> R
     )
 
 
-def _call(registered: Registered, request: Request) -> Json:
+def _called(registered: Registered, request: Request, sent: Json) -> Json:
+    """What was sent, as the webhook leaves it: a copy of it is what the webhook was given."""
     hook = registered.hook
     if not registered.is_up():
         raise Unavailable(f'failed calling webhook "{hook.name}": connection refused', status=500)
-    sent = clone(request.object)
     verdict = hook.decide(request)
     if not verdict.allowed:
         raise Invalid(f'admission webhook "{hook.name}" denied the request: {verdict.message}')

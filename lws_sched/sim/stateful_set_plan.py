@@ -9,10 +9,11 @@ available. Below the partition a missing pod is made from the revision that was 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from lws_sched.api.core import POD, STATEFUL_SET
 from lws_sched.sim.objects import Json, clone, is_ready, is_terminating
@@ -51,7 +52,7 @@ class Plan:
 
 
 def revision_name(stateful_set: Json, template: Json) -> str:
-    digest = hashlib.sha256(json.dumps(template, sort_keys=True).encode()).hexdigest()
+    digest = hashlib.sha256(msgspec.json.encode(template, order="sorted")).hexdigest()
     return f"{stateful_set['metadata']['name']}-{digest[:10]}"
 
 
