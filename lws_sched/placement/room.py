@@ -221,12 +221,16 @@ def measured(snapshot: Snapshot, leader: PodShape, worker: PodShape) -> Room:
 
 def lone_loss(workers: Ints) -> Ints:
     """The loss where leader and workers are alike, by node or by domain."""
-    return np.where(workers > 0, 1, NEVER)
+    return _LONE_LOSS.take(workers > 0)
+
+
+_LONE_LOSS: Ints = np.array([NEVER, 1], dtype=np.int64)
+"""Where no worker fits, and where one does."""
 
 
 def figures(snapshot: Snapshot, leader: PodShape, worker: PodShape, nodes: Ints | None) -> tuple[Ints, Ints]:
     """Workers and loss, as in `Room`, on the given nodes or on all."""
-    workers = np.where(_usable(snapshot, worker, nodes), _count(snapshot, worker, {}, nodes), 0)
+    workers = _count(snapshot, worker, {}, nodes) * _usable(snapshot, worker, nodes)
     if leader is worker or leader == worker:
         return workers, lone_loss(workers)
     fits = _usable(snapshot, leader, nodes) & (_count(snapshot, leader, {}, nodes) > 0)
@@ -387,7 +391,7 @@ def _count_on(snapshot: Snapshot, shape: PodShape, beside: Mapping[str, int], no
     rows = [snapshot.resources.get(resource, ABSENT) for resource in resources]
     if ABSENT in rows:
         return np.zeros(len(nodes), dtype=np.int64)
-    free = snapshot.free.take(nodes, axis=1)[rows]
+    free = snapshot.free.take(nodes, axis=1).take(rows, axis=0)
     if beside:
         free -= np.array([[beside.get(resource, 0)] for resource in resources], dtype=np.int64)
     counts: Ints = np.minimum.reduce(free // amounts)

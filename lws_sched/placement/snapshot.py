@@ -208,18 +208,15 @@ class Snapshot:
 
     def amounts(self, nodes: Collection[int]) -> dict[str, NodeFacts]:
         """As `facts`, but not who stands there."""
-        wanted, names, states = sorted(nodes), self.table.names, self.table.nodes
+        wanted = np.array(sorted(nodes), dtype=np.int64)
         amounts, schedulable = self.free.take(wanted, axis=1).T.tolist(), self.schedulable.take(wanted).tolist()
-        return {
-            names[index]: NodeFacts(
-                names[index],
-                states[index].labels,
-                dict(zip(self.resources, free, strict=True)),
-                states[index].taints,
-                takes_pods,
-            )
-            for index, free, takes_pods in zip(wanted, amounts, schedulable, strict=True)
-        }
+        states, resources = self.table.nodes, self.resources
+        found = {}
+        for index, free, takes_pods in zip(wanted.tolist(), amounts, schedulable, strict=True):
+            node = states[index]
+            offered = dict(zip(resources, free, strict=True))
+            found[node.name] = NodeFacts(node.name, node.labels, offered, node.taints, takes_pods)
+        return found
 
     def _tenants_of(self, nodes: Sequence[int]) -> dict[int, list[Tenant]]:
         tenancy = self.tenancy

@@ -87,7 +87,7 @@ class Partition:
 
     def crowd(self, positions: Ints) -> Ints:
         """By domain, how many of the positions lie in it; led by an entry for those in none."""
-        return np.bincount(self._numbers[positions], minlength=self.count + 1)
+        return np.bincount(self._numbers.take(positions), minlength=self.count + 1)
 
     @cached_property
     def _numbers(self) -> Ints:
