@@ -109,6 +109,8 @@ def _comparable(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def _contains(live: Any, wanted: Any) -> bool:
     """Whether `live` says all that `wanted` says. List items with names may have strangers among them."""
+    if live == wanted:  # most of any object, and told apart at once
+        return True
     if isinstance(wanted, Mapping):
         if not isinstance(live, Mapping):
             return False
@@ -118,7 +120,7 @@ def _contains(live: Any, wanted: Any) -> bool:
             by_name = {item["name"]: item for item in live}
             return all(_contains(by_name.get(item["name"]), item) for item in wanted)
         return len(live) == len(wanted) and all(map(_contains, live, wanted))
-    return bool(live == wanted)
+    return False
 
 
 def _owned(meta: TrackedMeta) -> list[dict[str, Any]]:
