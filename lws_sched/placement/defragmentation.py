@@ -5,9 +5,10 @@ moment, so nothing is ever without a place. Who must share a domain moves togeth
 (`relocation`). Each piece moves once at most.
 
 Where members take whole hosts, the fewest pods are a matter of counts (`whole_hosts`, `relocation_model`), else of
-nodes (`shared_hosts`); an order is looked for by depth-first search (`move_order`). If there is none, that proposal is
-forbidden and the next best is tried. No plan moves fewer pods than the least that was not forbidden; nor, since a plan
-that moves some piece twice pays for it, than the very least and one piece more.
+nodes (`shared_hosts`); an order is looked for by depth-first search (`move_order`). Of a box, the fewest are first
+looked for among the plans that clear one spot (`box_moves`). If there is none, that proposal is forbidden and the
+next best is tried. No plan moves fewer pods than the least that was not forbidden; nor, since a plan that moves some
+piece twice pays for it, than the very least and one piece more.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from lws_sched.placement.box_moves import clearing, spots_for
 from lws_sched.placement.exact import search
 from lws_sched.placement.explain import diagnose
 from lws_sched.placement.move_order import Proposed, Steps, find_order
@@ -27,6 +29,8 @@ from lws_sched.placement.verify import verify
 from lws_sched.placement.whole_hosts import WholeHosts, count_hosts
 
 DEFAULT_BUDGET = Budget()
+MOST_SPOTS = 64
+"""Spots that are tried for a box, those with the fewest pods in the way first."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,27 @@ class _Attempt:
         """What plans that are no longer looked for move at least."""
 
     def answer(self) -> Defragmentation | Refused:
+        cleared = self._by_clearing()
+        if cleared is not None and cleared.proof == "optimal":
+            return cleared
+        answer = self._by_proposals()
+        if cleared is None or (isinstance(answer, Defragmentation) and answer.value < cleared.value):
+            return answer
+        return cleared
+
+    def _by_clearing(self) -> Defragmentation | None:
+        """A box at the first spot from which all who stand in the way find room elsewhere."""
+        spots = spots_for(self._snapshot, self._request, self._pieces) or []
+        for spot in spots[:MOST_SPOTS]:
+            order = find_order(self._snapshot, clearing(self._snapshot, spot, self._pieces))
+            if order.steps is not None:
+                placed = search(order.after, self._request)
+                assert placed is not None
+                verify(order.after, self._request, placed)
+                return self._done(order.steps, placed, spots[0].pods)
+        return None
+
+    def _by_proposals(self) -> Defragmentation | Refused:
         proposer = self._proposer()
         while True:
             proposed = proposer.propose(self._left)

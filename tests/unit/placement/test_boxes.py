@@ -15,15 +15,19 @@ from hypothesis import strategies as st
 from lws_sched.placement import (
     LEVELS,
     Budget,
+    Defragmentation,
     Eviction,
     Fleet,
     GroupRequest,
     Level,
+    Movable,
     NodeState,
     Placed,
     Refused,
     Replacement,
+    Tenant,
     Victim,
+    defragment,
     diagnose,
     plan,
     plan_together,
@@ -269,6 +273,75 @@ def test_the_checker_finds_hosts_that_make_no_box() -> None:
         assert len(violations(snapshot.facts().values(), boxed(2, 2), placed, grid)) == 1
     right = Placed("default/box-0", tuple(named("p0", c) for c in ((3, 3), (3, 0), (0, 3), (0, 0))), "", "", "exact")
     assert violations(snapshot.facts().values(), boxed(2, 2), right, grid) == []
+
+
+def standing(made: Fleet, request: GroupRequest, *cells: Cell) -> Movable:
+    slots = tuple(named("p0", cell) for cell in cells)
+    for index, slot in enumerate(slots):
+        made.charge(f"{request.key}#{index}", slot, {GPU: 8}, Tenant(request.key, "default"))
+    return Movable(request, slots)
+
+
+def singly(made: Fleet, cells: Iterable[Cell]) -> list[Movable]:
+    """A pod on each of these hosts, as a group of one."""
+    return [standing(made, group(f"pod-{number}", 1), cell) for number, cell in enumerate(cells)]
+
+
+def test_who_must_stay_together_makes_room_for_a_box_together() -> None:
+    made = fleet((3, 4), (1, 0), (2, 0), (1, 3), (2, 3), wraps=(False, False))
+    pair = standing(made, group("pair-0", 2, required=POD), (0, 1), (0, 2))
+    answer = defragment(made.snapshot(), boxed(2, 3), [pair], Budget(0.05))
+    assert isinstance(answer, Defragmentation)
+    assert (answer.value, answer.bound, answer.proof) == (2, 2, "optimal")
+    [move] = answer.moves
+    assert {*move.after} == {named("p0", (0, 0)), named("p0", (0, 3))}
+
+
+def test_a_dearer_box_is_cleared_where_who_stands_on_the_cheapest_has_nowhere_to_go() -> None:
+    made = fleet((6, 1), (2, 0), (5, 0), wraps=(False, False))
+    for spare in ("spare-0", "spare-1"):
+        made.set_node(host(spare))
+    pinned = replace(pod(gpu=8), selector=(("kubernetes.io/hostname", named("p0", (1, 0))),))
+    pods = [standing(made, group("pinned-0", 1, pinned), (1, 0)), *singly(made, [(3, 0), (4, 0)])]
+    answer = defragment(made.snapshot(), boxed(2, 1), pods, Budget(0.05))
+    assert isinstance(answer, Defragmentation)
+    assert (answer.value, answer.bound, answer.proof) == (2, 1, "feasible")
+    assert {move.before for move in answer.moves} == {(named("p0", (3, 0)),), (named("p0", (4, 0)),)}
+
+
+def test_moving_who_holds_a_rack_counts_though_it_stands_on_none_of_the_boxs_hosts() -> None:
+    made = Fleet((*LEVELS[:-1], level((2, 2), (False, False)), LEVELS[-1]))
+    for cell in cells_in((2, 2)):
+        made.set_node(node("p0", cell, rack="r0"))
+    made.set_node(host("inside", "r0"))
+    made.set_node(host("outside", "r1"))
+    holder = group("holder-0", 1, exclusive=RACK)
+    made.charge(holder.key, "inside", {GPU: 8}, Tenant(holder.key, "default", exclusive=RACK))
+    beside = [Movable(group(f"small-{at}", 1, pod(cpu=1)), (named("p0", at),)) for at in cells_in((2, 2))]
+    for small in beside:
+        made.charge(small.request.key, small.slots[0], {"cpu": 1}, Tenant(small.request.key, "elsewhere"))
+    answer = defragment(made.snapshot(), boxed(2, 2), [Movable(holder, ("inside",)), *beside], Budget(0.05))
+    assert isinstance(answer, Defragmentation)
+    assert [move.after for move in answer.moves] == [("outside",)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1 << 32))
+def test_room_for_a_box_is_made_by_moving_as_few_pods_as_stand_on_the_emptiest_one(seed: int) -> None:
+    random = Random(seed)
+    shape = tuple(random.randint(1, 4) for _ in range(random.choice([2, 3])))
+    wraps = tuple(random.random() < 0.5 for _ in shape)
+    sides = tuple(random.randint(1, 3) for _ in range(2))
+    taken = {cell for cell in cells_in(shape) if random.random() < 0.6}
+    made = fleet(shape, wraps=wraps)
+    pods = singly(made, sorted(taken))
+    answer = defragment(made.snapshot(), boxed(*sides), pods, Budget(0.05))
+    fewest = min((len(cells & taken) for cells in {*boxes(shape, wraps, sides)}), default=None)
+    if fewest is None or prod(shape) - len(taken) < prod(sides):
+        assert isinstance(answer, Refused)
+    else:
+        assert isinstance(answer, Defragmentation)
+        assert (answer.value, answer.proof) == (fewest, "optimal")
 
 
 @settings(max_examples=150, deadline=None)
