@@ -21,6 +21,7 @@ from tests.invariants.log import read
 POD = {"metadata": {"namespace": "default", "name": "llama-0"}}
 WANTS = {"spec": {"containers": [{"resources": {"limits": {"nvidia.com/gpu": "1"}}}]}}
 BODY = msgspec.json.encode({"Pod": {**POD, **WANTS}, "NodeNames": [f"node-{index:05}" for index in range(20_000)]})
+QUICK = Pace(quiet=0.05, afterwards=0.05, look=0.01)
 
 
 class Extender:
@@ -66,7 +67,7 @@ def test_a_call_that_comes_in_pieces_is_asked_twice_more_and_judged(
     extender: tuple[Extender, bool], tmp_path: Path
 ) -> None:
     served, is_pure = extender
-    witness = FilterWitness(lambda: served.port, Pace(quiet=0.05, afterwards=0.05, look=0.01))
+    witness = FilterWitness(lambda: served.port, QUICK)
     witness.write_to(tmp_path / "watch.log")
     relay = VerbsRelay(lambda: served.port, witness.hear)
     caller = HTTPConnection(LOCALHOST, relay.port, timeout=5)
@@ -80,6 +81,18 @@ def test_a_call_that_comes_in_pieces_is_asked_twice_more_and_judged(
     report = check(read(tmp_path / "watch.log"))
     assert report.calls == 3
     assert {each.invariant for each in report.violations} == (set() if is_pure else {"I7"})
+
+
+def test_a_round_that_nobody_answered_is_not_the_last(tmp_path: Path) -> None:
+    served, log = Extender(is_pure=True), tmp_path / "watch.log"
+    witness = FilterWitness(lambda: served.port if b'"round"' in log.read_bytes() else None, QUICK)
+    witness.write_to(log)
+    witness.hear(BODY)
+    witness.ask_at_rest()
+    witness.close()
+    served.server.shutdown()
+    served.server.server_close()
+    assert [line["round"]["calls"] for line in read(log) if "round" in line] == [0, 1]
 
 
 def test_a_caller_whose_extender_is_down_hears_so_at_once() -> None:
