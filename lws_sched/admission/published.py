@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from lws_sched.admission.certificates import Certificate
 from lws_sched.api.core import CONFIG_MAP, ConfigMap
 from lws_sched.kube.errors import AlreadyExists, Conflict, NotFound
 from lws_sched.kube.port import Cluster
+
+if TYPE_CHECKING:
+    from lws_sched.admission.certificates import Certificate
 
 log = logging.getLogger(__name__)
 

@@ -43,7 +43,9 @@ class Server:
     def answer(self, source: Mapping[str, Any], question: Callable[[PlacementClient], T]) -> T | None:
         """The service's answer; None where nobody said that it is to be asked and it is not there, or has none. Where
         somebody did, a refusal ends the command. Raises BadInput, ConfigError, ApiError."""
-        return self._asked(source, question) if self.address else self._offered(source, question)
+        if self.address:
+            return self._asked(source, question)
+        return None if source["clusters"] or source["levels"] else self._offered(source, question)
 
     def _asked(self, source: Mapping[str, Any], question: Callable[[PlacementClient], T]) -> T:
         for option, name in (("clusters", "--cluster"), ("levels", "--levels")):
@@ -68,8 +70,6 @@ class Server:
         from lws_sched.kube.config import is_in_cluster
         from lws_sched.kube.errors import Forbidden, NotFound
 
-        if source["clusters"] or source["levels"]:
-            return None
         try:
             published, token = self._published(source)
         except (NotFound, Forbidden):
