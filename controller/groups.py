@@ -1,5 +1,8 @@
 """The reconciler of groups: snapshot from the watches, plan, carry out.
 
+A member that went while no controller ran is missed through its group's record, where lws-sched has placed the group:
+its successor, which has another UID, may have to wait for a place that the rest of the group keeps.
+
 Before a group is recreated, the worker StatefulSet that links the failed pod to the leader is read again from the API
 server: deleting a running group on the word of a watch that lags would be a failure of our own making. So is the leader
 before workers are made for it a second time.
@@ -14,7 +17,7 @@ from lws_sched.api import names
 from lws_sched.api.core import NODE, POD, STATEFUL_SET, Node, Pod, StatefulSet
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import key_of, split_key
-from lws_sched.api.placement import ABORTING, GROUP_PLACEMENT
+from lws_sched.api.placement import ABORTING, BOUND, COMMITTED, GROUP_PLACEMENT, GroupPlacement
 from lws_sched.controller.effects import Create, Effects, Plan, Refusal
 from lws_sched.controller.group_plan import (
     GroupSnapshot,
@@ -98,19 +101,38 @@ class GroupReconciler:
         return within_budget(snapshot, restart_budget.spend(limits, record, leader, failed, now), failed.metadata.name)
 
     def _confirmed_failure(self, snapshot: GroupSnapshot) -> Pod | None:
-        if failed_member(snapshot) is None:
+        suspected = snapshot if failed_member(snapshot) is not None else self._with_unseen_losses(snapshot)
+        if failed_member(suspected) is None:
             return None
-        return failed_member(replace(snapshot, worker_set=self._live_workers(snapshot.leader)))
+        return failed_member(replace(suspected, worker_set=self._live_workers(snapshot.leader)))
+
+    def _with_unseen_losses(self, snapshot: GroupSnapshot) -> GroupSnapshot:
+        """Members of a bound group that wait behind the extender's gate count as lost where others of their names were
+        bound before them. The record is read only where that would decide."""
+        waiting = tuple(pod for pod in snapshot.pods if _is_gated(pod))
+        if not snapshot.leader.spec.node_name or failed_member(replace(snapshot, lost=waiting)) is None:
+            return snapshot
+        placement = self._placement(snapshot.leader)
+        if placement is None or placement.status.state not in (COMMITTED, BOUND):
+            return snapshot
+        if placement.status.leader_uid != snapshot.leader.metadata.uid:
+            return snapshot
+        bound = placement.status.committed
+        lost = tuple(pod for pod in waiting if bound.get(pod.metadata.name, "") not in ("", pod.metadata.uid))
+        return replace(snapshot, lost=lost)
 
     def _is_replanned(self, leader: Pod) -> bool:
         """Whether the extender takes the group down to place it elsewhere: that is no failure of the group's."""
         if leader.spec.scheduler_name != names.SCHEDULER:
             return False
+        placement = self._placement(leader)
+        return placement is not None and placement.status.state == ABORTING
+
+    def _placement(self, leader: Pod) -> GroupPlacement | None:
         try:
-            placement = self.cluster.get(GROUP_PLACEMENT, leader.metadata.namespace, leader.metadata.name)
+            return self.cluster.get(GROUP_PLACEMENT, leader.metadata.namespace, leader.metadata.name)
         except NotFound:
-            return False
-        return placement.status.state == ABORTING
+            return None
 
     def _live_workers(self, leader: Pod) -> StatefulSet | None:
         try:
@@ -202,6 +224,10 @@ class GroupReconciler:
             return _SOON_SECONDS
         self.effects.report(refusal, snapshot.lws)
         raise refusal.error
+
+
+def _is_gated(pod: Pod) -> bool:
+    return any(gate.name == names.GATE for gate in pod.spec.scheduling_gates)
 
 
 def _incarnation(leader: Pod) -> tuple[str, str]:

@@ -54,6 +54,24 @@ def three_of_four_held(cluster: Breakable, racks: int = 2) -> Held:
     return Held(slots, missing, present)
 
 
+def test_a_member_that_goes_while_no_controller_runs_takes_its_group_along_where_it_has_no_place(
+    cluster: Breakable,
+) -> None:
+    cluster.has_racks(1, hosts=SIZE)
+    cluster.apply(lws("llama", size=SIZE).required())
+    cluster.eventually(all_groups_complete("llama"))
+    cluster.eventually(records_are("Bound", ["llama-0"]))
+    cluster.crash(CONTROLLER)
+    node = cluster.nodes_of("llama")["llama-0-2"]
+    cluster.merge(NODES, node, {"spec": {"unschedulable": True}})
+    cluster.delete_pod("llama-0-2")
+    cluster.eventually(lambda each: "" if "llama-0-2" not in each.pods("llama") else "llama-0-2 is there")
+    cluster.start(CONTROLLER)
+    cluster.eventually(no_pod_is_bound("llama"), within=30)
+    cluster.merge(NODES, node, {"spec": {"unschedulable": False}})
+    ends_whole_in_one_rack(cluster)
+
+
 def ends_whole_in_one_rack(cluster: Breakable) -> None:
     cluster.eventually(all_groups_complete("llama"), within=90)
     assert len(cluster.racks_of("llama")["llama-0"]) == 1

@@ -10,6 +10,7 @@ import pytest
 from lws_sched.api import names
 from lws_sched.api.core import CONTROLLER_REVISION, NODE, POD, SERVICE, STATEFUL_SET
 from lws_sched.api.lws import LEADER_WORKER_SET
+from lws_sched.api.placement import GROUP_PLACEMENT
 from lws_sched.kube.errors import Conflict, Unavailable
 from tests.unit.controller.scene import KEY, SELECTOR, SET, Scene, owner_of, status_of
 from tests.unit.controller.tiny import TinyCluster, only
@@ -309,6 +310,32 @@ def test_a_force_deleted_worker_recreates_the_group_and_once_only() -> None:
     scene.leader(0, ready=True)
     assert scene.notes.count(RECREATED) == 1
     assert scene.cluster.writes.count(f"delete-Foreground Pod {SET}-0") == 1
+
+
+@pytest.mark.parametrize(
+    ("before", "policy", "is_recreated"),
+    [
+        pytest.param("another-uid", "RecreateGroupOnPodRestart", True, id="in place of one that was bound"),
+        pytest.param("its-uid", "RecreateGroupOnPodRestart", False, id="only in our late copy"),
+        pytest.param("", "RecreateGroupOnPodRestart", False, id="the first of its name"),
+        pytest.param("another-uid", "None", False, id="and nobody is to be recreated"),
+    ],
+)
+def test_a_worker_behind_the_gate_of_a_bound_group_stands_for_one_that_went_while_nobody_watched(
+    before: str, policy: str, is_recreated: bool
+) -> None:
+    scene = _running(restartPolicy=policy)
+    leader, worker = (deepcopy(scene.cluster.named(POD, f"{SET}-0{end}")) for end in ("", "-1"))
+    status = {"state": "Bound", "leaderUID": leader["metadata"]["uid"], "committed": {f"{SET}-0-1": before}}
+    placement = {"metadata": {"name": f"{SET}-0"}, "spec": {"leaderWorkerSet": SET}, "status": status}
+    scene.cluster.put(GROUP_PLACEMENT, placement)
+    leader["spec"] |= {"nodeName": "n0"}
+    worker["metadata"]["uid"] = "its-uid"
+    worker["spec"] = {"schedulingGates": [{"name": names.GATE}]}
+    for body in (leader, worker):
+        scene.cluster.put(POD, body)
+    scene.restart()
+    assert scene.cluster.writes == [f"delete-Foreground Pod {SET}-0"] * is_recreated
 
 
 def test_workers_that_go_with_their_stateful_set_recreate_nothing() -> None:
