@@ -96,7 +96,7 @@ class Effects:
             return
 
     def _let_go(self, pod: Pod) -> None:
-        """Remove a pod that is leaving a node which is no more, unless only our copy lacks that node."""
+        """Remove a pod that stands on a node which is no more, unless only our copy lacks that node."""
         meta, cluster = pod.metadata, self.runtime.cluster
         try:
             cluster.get(NODE, "", pod.spec.node_name)

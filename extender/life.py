@@ -16,11 +16,13 @@ by state of the record:
 - Aborting: wait until every member that is not behind our gate is gone, then plan again.
 
 In every state, a member that is leaving a node which is no more is let go at once: nobody is left to confirm its end,
-and all of its group would wait for Kubernetes' own collector, which takes about a minute.
+and all of its group would wait for Kubernetes' own collector, which takes about a minute. One that nobody has deleted
+is let go after a while: the node may come back, as where its machine registers anew.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -54,6 +56,9 @@ BOUND_SECONDS = 1.0
 RUSH_SECONDS = 8.0
 """The same, where others are: noting it competes with their bindings, and nothing depends on it meanwhile."""
 MAX_FAILED_BARRIERS = 2
+RETURN_SECONDS = 10.0
+"""How long a node that was deleted may take to come back with its pods. Kubernetes' collector gives it 40 to 60 s, too
+long for a group that stands in part."""
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,8 @@ class View:
     """Members, by name, whose bind calls are held: nothing is wrong with their slots."""
     is_overfull: Callable[[str], bool] = lambda _: False
     """Whether a node, by name, has not enough for all that stands and is held on it, or is gone."""
-    is_gone: Callable[[str], bool] = lambda _: False
-    """Whether there is no node of that name."""
+    missed_since: Callable[[str], float] = lambda _: math.inf
+    """When a node, by name, was first missed; inf while it is there."""
     attended: float = 0.0
     """When the StatefulSet that is to make the missing pods was first seen attended to (as 0 before all time), inf
     while it is not."""
@@ -98,7 +103,7 @@ class Step:
     """Committed members whose binding was not posted."""
     delete: tuple[Pod, ...] = ()
     let_go: tuple[Pod, ...] = ()
-    """Members that are leaving a node which is no more: they need not be waited for."""
+    """Members on a node which is no more: they need not be waited for."""
     confirm_lost: tuple[str, ...] = ()
     """Pod names that a read of the API server must confirm as gone before anything else of this step is done."""
     again: float | None = None
@@ -109,13 +114,23 @@ NOTHING = Step()
 
 
 def decide(view: View) -> Step:
-    step, orphans = _decide(view), _orphans(view)
-    return replace(step, let_go=orphans) if orphans else step
+    step, left = _decide(view), _orphans(view)
+    if not left:
+        return step
+    let_go = tuple(pod for pod, seconds in left if seconds <= 0)
+    waits = [seconds for _, seconds in left if seconds > 0]
+    again = min([*waits, *([] if step.again is None else [step.again])], default=None)
+    return replace(step, let_go=let_go, again=again)
 
 
-def _orphans(view: View) -> tuple[Pod, ...]:
-    pods = (pod for _, pod in sorted(view.pods.items()))
-    return tuple(pod for pod in pods if is_leaving(pod) and pod.spec.node_name and view.is_gone(pod.spec.node_name))
+def _orphans(view: View) -> list[tuple[Pod, float]]:
+    """Members on nodes that are no more, in worker-index order, and for how many seconds each is still waited for."""
+    found: list[tuple[Pod, float]] = []
+    for _, pod in sorted(view.pods.items()):
+        since = view.missed_since(pod.spec.node_name) if pod.spec.node_name else math.inf
+        if since < math.inf:
+            found.append((pod, 0.0 if is_leaving(pod) else since + RETURN_SECONDS - view.stamp.now))
+    return found
 
 
 def _decide(view: View) -> Step:
@@ -351,10 +366,13 @@ def _sticky(view: View, record: GroupPlacement) -> Step:
         return Step(again=left) if left > 0 else Step(write=records.given_back(record, view.stamp))
     if is_leaving(leader):
         return NOTHING
+    if is_gated(leader):
+        # One that was given up while it waited here is still to be placed: nothing of it had to go.
+        return Step(plan=True)
     if leader.metadata.uid == record.status.leader_uid:
         # It never went: our copy of the pods was late.
         return Step(write=records.bound(record, view.stamp)) if leader.spec.node_name else NOTHING
-    if is_gated(leader) or not _fits_members(view, record):
+    if not _fits_members(view, record):
         return Step(plan=True)
     if lost_slots(view, record):
         return _abort(view, record, "a node of the group was lost, or refused a member, while the group was down")

@@ -67,6 +67,8 @@ class Observer:
     """Generation and the set at an older revision, by the set's UID and that revision."""
     _attended_at: dict[tuple[str, int], float] = field(default_factory=dict)
     """When the StatefulSet controller was first seen to have looked at a StatefulSet, by UID and generation."""
+    _missed_at: dict[str, float] = field(default_factory=dict)
+    """When a node on which members stand was first missed, by its name."""
     _readings: dict[tuple[str, str], SetReading] = field(default_factory=dict)
     """By the set's UID and, for a set at an older revision, that revision."""
 
@@ -87,7 +89,7 @@ class Observer:
             pods=pods,
             is_healthy=partial(self.ledger.is_healthy, domain=records.required_domain(record) if record else None),
             is_overfull=self.ledger.is_overfull,
-            is_gone=self.ledger.is_gone,
+            missed_since=self._missed_since,
             stamp=self.stamp(),
             committing=self.committer.is_committing(group),
             attended=self._attended(record, pods),
@@ -215,6 +217,15 @@ class Observer:
                 made = ""
             known = self._revisions[meta.uid] = (meta.generation, made)
         return known[1]
+
+    def _missed_since(self, node: str) -> float:
+        """As `View.missed_since`."""
+        if not self.ledger.is_gone(node):
+            self._missed_at.pop(node, None)
+            return math.inf
+        if len(self._missed_at) >= REMEMBERED:
+            self._missed_at.clear()
+        return self._missed_at.setdefault(node, self.runtime.clock.now())
 
     def _attended(self, record: GroupPlacement | None, pods: Mapping[int, Pod]) -> float:
         """As `View.attended`: of the StatefulSet of the leaders as long as there is no leader, then of the workers'."""

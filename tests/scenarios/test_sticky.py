@@ -60,10 +60,11 @@ def test_nodes_that_fail_together_cost_one_decision_and_only_their_slots_move(
     assert moves(cluster.history("GroupPlacement", "home-0")) == 1
 
 
+@pytest.mark.parametrize("is_deleted", [True, False], ids=["deleted", "left where it was"])
 @pytest.mark.parametrize("member", ["home-0", "home-0-1"])
 @pytest.mark.parametrize("policy", ["RecreateGroupOnPodRestart", "None"])
-def test_nobody_waits_for_a_member_that_is_leaving_a_node_that_was_deleted(
-    cluster: Cluster, member: str, policy: str
+def test_nobody_waits_for_a_member_on_a_node_that_was_deleted(
+    cluster: Cluster, member: str, policy: str, is_deleted: bool
 ) -> None:
     """Kubernetes' own collector would let go of it after a minute or so, and the others would stand for nothing."""
     cluster.has_racks(2, hosts=4)
@@ -72,9 +73,11 @@ def test_nobody_waits_for_a_member_that_is_leaving_a_node_that_was_deleted(
     uids, node = cluster.uids("home"), cluster.nodes_of("home")[member]
     cluster.faults.append(cluster.now())
     cluster.delete(NODES, node)
-    cluster.delete_pod(member)
+    if is_deleted:
+        cluster.delete_pod(member)
     stays_whole = policy == "None" and member != "home-0"
-    cluster.eventually(all_groups_complete("home", other_than={member: uids[member]} if stays_whole else uids), 20)
+    again = all_groups_complete("home", other_than={member: uids[member]} if stays_whole else uids)
+    cluster.eventually(again, 20 if is_deleted else 30)
     assert node not in cluster.nodes_of("home").values()
 
 

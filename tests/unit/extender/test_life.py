@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -13,6 +14,7 @@ from lws_sched.api import placement as api
 from lws_sched.extender import life, records
 from lws_sched.extender.life import NOTHING, Step, decide
 from lws_sched.extender.records import NO_POD_CAME, Stamp
+from lws_sched.placement import Refused
 from tests.unit.extender.builders import (
     NODES,
     NOW,
@@ -302,6 +304,14 @@ class TestSticky:
         assert step.write is not None
         assert (step.write.status.slots, step.write.status.leader_uid) == (NODES, "")
 
+    def test_a_leader_that_was_given_up_behind_its_gate_is_planned_as_it_is(self) -> None:
+        """Nothing of it had to go, so no other leader comes."""
+        reserved = view(record(api.RESERVED), {0: pod(0, gated=True)}, lost_nodes=("n1",))
+        given_up = decide(reserved).write
+        assert given_up is not None
+        kept = records.kept(given_up, Refused("ns/a-0", "no room", "", "exact"), reserved.stamp)
+        assert decide(replace(reserved, record=kept)) == Step(plan=True)
+
     def test_a_gated_leader_is_planned_with_its_old_slots_as_first_choice(self) -> None:
         assert decide(view(record(api.STICKY, leader_uid="old"), {0: pod(0, gated=True)})) == Step(plan=True)
 
@@ -356,22 +366,40 @@ class TestAMemberThatLostItsSlot:
         assert second.delete == (pods[2],)
 
 
+def missing(*nodes: str, since: float = NOW) -> Callable[[str], float]:
+    return lambda node: since if node in nodes else math.inf
+
+
+class TestAMemberOnANodeThatIsNoMore:
+    def test_is_let_go_once_the_node_had_time_to_come_back(self) -> None:
+        pods = bound_members()
+        seen = view(record(api.BOUND, leader_uid="uid-0", committed=uids(members())), pods)
+        step = decide(replace(seen, missed_since=missing("n1", since=NOW - life.RETURN_SECONDS + 4)))
+        assert (step.let_go, step.again) == ((), 4)
+        step = decide(replace(seen, missed_since=missing("n1", since=NOW - life.RETURN_SECONDS)))
+        assert (step.let_go, step.again) == ((pods[1],), None)
+
+    def test_does_not_put_off_what_is_due_before(self) -> None:
+        seen = view(record(api.STICKY, age=life.STICKY_SECONDS - 1), {1: pod(1, node="n1")})
+        assert decide(replace(seen, missed_since=missing("n1"))).again == 1
+
+
 class TestAMemberThatIsLeaving:
     @pytest.mark.parametrize("state", [api.WAITING, api.RESERVED, api.COMMITTED, api.BOUND, api.STICKY, api.ABORTING])
     def test_is_let_go_where_its_node_is_no_more_whatever_becomes_of_the_others(self, state: str) -> None:
         pods = {**bound_members(), 1: pod(1, node="n1", leaving=True)}
-        step = decide(replace(view(record(state), pods), is_gone=lambda node: node == "n1"))
+        step = decide(replace(view(record(state), pods), missed_since=missing("n1")))
         assert step.let_go == (pods[1],)
         assert replace(step, let_go=()) == decide(view(record(state), pods))
 
     def test_is_let_go_though_nobody_wants_its_group_any_more(self) -> None:
         pods = {0: pod(0, node="n0", leaving=True)}
-        assert decide(replace(view(None, pods, unwanted=True), is_gone=lambda _: True)) == Step(let_go=(pods[0],))
+        assert decide(replace(view(None, pods, unwanted=True), missed_since=missing("n0"))) == Step(let_go=(pods[0],))
 
     def test_is_waited_for_where_its_node_is_there(self) -> None:
         pods = {**bound_members(), 1: pod(1, node="n1", leaving=True)}
-        assert decide(replace(view(record(api.BOUND), pods), is_gone=lambda node: node == "n0")).let_go == ()
+        assert decide(replace(view(record(api.BOUND), pods), missed_since=missing("n0"))).let_go == ()
 
     def test_has_nobody_to_let_it_go_before_it_was_bound(self) -> None:
         pods = {**members(), 1: pod(1, leaving=True)}
-        assert decide(replace(view(record(api.STICKY), pods), is_gone=lambda _: True)).let_go == ()
+        assert decide(replace(view(record(api.STICKY), pods), missed_since=missing("", "n1"))).let_go == ()
