@@ -77,7 +77,7 @@ def test_nobody_waits_for_a_member_on_a_node_that_was_deleted(
         cluster.delete_pod(member)
     stays_whole = policy == "None" and member != "home-0"
     again = all_groups_complete("home", other_than={member: uids[member]} if stays_whole else uids)
-    cluster.eventually(again, 20 if is_deleted else 30)
+    cluster.eventually(again, 20 if is_deleted else 25)
     assert node not in cluster.nodes_of("home").values()
 
 
