@@ -42,7 +42,7 @@ class Latencies:
     node_lifecycle: float = 0.1
     """From a change of a node's readiness to its taints."""
     orphaned_pod: float = 40.0
-    """How long pods of a deleted node are kept."""
+    """How long pods of a deleted node are kept at least."""
 
 
 class SimClock:

@@ -38,7 +38,7 @@ class NodeLifecycle:
             return
         name = event.body["metadata"]["name"]
         if event.type == "DELETED":
-            self._loop.soon(self._loop.latencies.orphaned_pod, lambda: self._clear(name))
+            self._clear_later(name)
         elif event.old is not None and _state(event.old.body) != _state(event.body):
             self._loop.soon(self._loop.latencies.node_lifecycle, lambda: self._look_at(name))
 
@@ -46,7 +46,12 @@ class NodeLifecycle:
         """A pod may be bound to a node that is gone already."""
         name = pod["spec"].get("nodeName")
         if name and self._server.store.get(NODE.kind, "", name) is None:
-            self._loop.soon(self._loop.latencies.orphaned_pod, lambda: self._clear(name))
+            self._clear_later(name)
+
+    def _clear_later(self, name: str) -> None:
+        """The pod collector waits, and then looks every half of that time."""
+        shortest = self._loop.latencies.orphaned_pod
+        self._loop.after(shortest * (1 + self._loop.rng.random() / 2), lambda: self._clear(name))
 
     def _look_at(self, name: str) -> None:
         version = self._server.store.get(NODE.kind, "", name)
