@@ -45,7 +45,11 @@ def product() -> Iterator[SecondScheduler]:
         product = SecondScheduler(plane)
         product.install()
         plane.kubectl("apply", "-f", "-", input=json.dumps(tolerant()))
-        wait_until(lambda: all(pod["spec"].get("nodeName") for pod in plane.client.list(PODS)), "a group is bound", 60)
+
+        def is_bound() -> bool:
+            return [bool(pod["spec"].get("nodeName")) for pod in plane.client.list(PODS)] == [True, True]
+
+        wait_until(is_bound, "a group is bound", 60)
         yield product
 
 
