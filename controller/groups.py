@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from lws_sched.api import names
 from lws_sched.api.core import NODE, POD, STATEFUL_SET, Node, Pod, StatefulSet
 from lws_sched.api.lws import LeaderWorkerSet
-from lws_sched.api.meta import key_of, split_key
+from lws_sched.api.meta import Kind, Object, key_of, split_key
 from lws_sched.api.placement import ABORTING, BOUND, COMMITTED, GROUP_PLACEMENT, GroupPlacement
 from lws_sched.controller.effects import Create, Effects, Plan, Refusal
 from lws_sched.controller.group_plan import (
@@ -31,10 +32,12 @@ from lws_sched.controller.lost import LostPods
 from lws_sched.controller.watches import Watches, is_leader, set_key
 from lws_sched.core import restart_budget, revision
 from lws_sched.core.applied import WHOLE_STATEFUL_SET, WholeStatefulSet
+from lws_sched.core.group import is_gated
 from lws_sched.core.restart_budget import Limits
 from lws_sched.kube.errors import AlreadyExists, Conflict, NotFound
 from lws_sched.kube.port import Clock, Cluster
 
+T = TypeVar("T", bound=Object)
 _SOON_SECONDS = 1.0
 _STRANGER_SECONDS = 60.0
 
@@ -102,24 +105,24 @@ class GroupReconciler:
 
     def _confirmed_failure(self, snapshot: GroupSnapshot) -> Pod | None:
         suspected = snapshot if failed_member(snapshot) is not None else self._with_unseen_losses(snapshot)
-        if failed_member(suspected) is None:
+        if suspected is None:
             return None
         return failed_member(replace(suspected, worker_set=self._live_workers(snapshot.leader)))
 
-    def _with_unseen_losses(self, snapshot: GroupSnapshot) -> GroupSnapshot:
+    def _with_unseen_losses(self, snapshot: GroupSnapshot) -> GroupSnapshot | None:
         """Members of a bound group that wait behind the extender's gate count as lost where others of their names were
-        bound before them. The record is read only where that would decide."""
-        waiting = tuple(pod for pod in snapshot.pods if _is_gated(pod))
-        if not snapshot.leader.spec.node_name or failed_member(replace(snapshot, lost=waiting)) is None:
-            return snapshot
+        bound before them; None where there are none. The record is read only where that would decide."""
+        waiting = tuple(pod for pod in snapshot.pods if is_gated(pod)) if snapshot.leader.spec.node_name else ()
+        if not waiting or failed_member(replace(snapshot, lost=waiting)) is None:
+            return None
         placement = self._placement(snapshot.leader)
         if placement is None or placement.status.state not in (COMMITTED, BOUND):
-            return snapshot
+            return None
         if placement.status.leader_uid != snapshot.leader.metadata.uid:
-            return snapshot
+            return None
         bound = placement.status.committed
         lost = tuple(pod for pod in waiting if bound.get(pod.metadata.name, "") not in ("", pod.metadata.uid))
-        return replace(snapshot, lost=lost)
+        return replace(snapshot, lost=lost) if lost else None
 
     def _is_replanned(self, leader: Pod) -> bool:
         """Whether the extender takes the group down to place it elsewhere: that is no failure of the group's."""
@@ -129,14 +132,15 @@ class GroupReconciler:
         return placement is not None and placement.status.state == ABORTING
 
     def _placement(self, leader: Pod) -> GroupPlacement | None:
-        try:
-            return self.cluster.get(GROUP_PLACEMENT, leader.metadata.namespace, leader.metadata.name)
-        except NotFound:
-            return None
+        return self._find(GROUP_PLACEMENT, leader.metadata.namespace, leader.metadata.name)
 
     def _live_workers(self, leader: Pod) -> StatefulSet | None:
+        return self._find(STATEFUL_SET, leader.metadata.namespace, leader.metadata.name)
+
+    def _find(self, kind: Kind[T], namespace: str, name: str) -> T | None:
+        """As the API server has it."""
         try:
-            return self.cluster.get(STATEFUL_SET, leader.metadata.namespace, leader.metadata.name)
+            return self.cluster.get(kind, namespace, name)
         except NotFound:
             return None
 
@@ -178,11 +182,8 @@ class GroupReconciler:
         the group back here."""
         if self._served.get(key) != leader.metadata.uid or leader.metadata.deletion_timestamp:
             return False
-        try:
-            live = self.cluster.get(POD, leader.metadata.namespace, leader.metadata.name)
-        except NotFound:
-            return True
-        return bool(live.metadata.deletion_timestamp) or _incarnation(live) != _incarnation(leader)
+        live = self._find(POD, leader.metadata.namespace, leader.metadata.name)
+        return live is None or bool(live.metadata.deletion_timestamp) or _incarnation(live) != _incarnation(leader)
 
     def _hidden_workers(self, leader: Pod, pods: Sequence[Pod]) -> StatefulSet | None:
         """The StatefulSet of workers that stand although our watch knows none: it shows only labelled ones."""
@@ -198,19 +199,13 @@ class GroupReconciler:
         meta = workers.metadata
         if self._inspected.get(meta.uid) == meta.generation:
             return None
-        try:
-            return self.cluster.get(WHOLE_STATEFUL_SET, meta.namespace, meta.name)
-        except NotFound:
-            return None
+        return self._find(WHOLE_STATEFUL_SET, meta.namespace, meta.name)
 
     def _node(self, lws: LeaderWorkerSet, leader: Pod) -> Node | None:
         known = self.watches.worker_sets.get(leader.metadata.namespace, leader.metadata.name)
         if known is not None or not leader.spec.node_name or not follows_leader(lws, leader):
             return None
-        try:
-            return self.cluster.get(NODE, "", leader.spec.node_name)
-        except NotFound:
-            return None
+        return self._find(NODE, "", leader.spec.node_name)
 
     def _refused(self, refusal: Refusal, snapshot: GroupSnapshot) -> float | None:
         """A name that is taken is looked at: our own watch may lag, or a stranger may hold it."""
@@ -224,10 +219,6 @@ class GroupReconciler:
             return _SOON_SECONDS
         self.effects.report(refusal, snapshot.lws)
         raise refusal.error
-
-
-def _is_gated(pod: Pod) -> bool:
-    return any(gate.name == names.GATE for gate in pod.spec.scheduling_gates)
 
 
 def _incarnation(leader: Pod) -> tuple[str, str]:

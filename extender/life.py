@@ -31,6 +31,7 @@ from lws_sched.api import placement as api
 from lws_sched.api.core import Condition, Pod
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.api.timestamps import seconds_of
+from lws_sched.core.group import is_gated
 from lws_sched.extender import records
 from lws_sched.extender.records import Stamp
 from lws_sched.extender.stages import is_leader_first
@@ -169,10 +170,6 @@ def _has_come(view: View, wanted: WantedGroup) -> bool:
     if leader is None or is_leaving(leader):
         return False
     return not wanted.is_of_pods or wanted.size == 1 or len(view.pods) > 1
-
-
-def is_gated(pod: Pod) -> bool:
-    return any(gate.name == names.GATE for gate in pod.spec.scheduling_gates)
 
 
 def is_behind_our_gate_alone(pod: Pod) -> bool:

@@ -25,6 +25,7 @@ from lws_sched.cli.findings import FAILED, OK, SOON_DAYS, STALE_SECONDS, WARNING
 from lws_sched.cli.output import Cell, Exit, listed, plural, print_json, print_lines, print_table
 from lws_sched.cli.rights import NEEDED
 from lws_sched.cli.source import Source, speaking
+from lws_sched.core.group import is_gated
 from lws_sched.kube.errors import ApiError, Forbidden, Invalid, NotFound
 from lws_sched.placement import levels_on
 
@@ -203,8 +204,7 @@ def _hooks_answer(client: Reads) -> Iterator[Finding]:
         result = OK if isinstance(error, Invalid) and "lws-sched" in said and "failed calling" not in said else FAILED
         yield Finding("extender answers", result, said, "" if result == OK else "look at the logs of the extender")
         return
-    gated = any(gate.name == names.GATE for gate in made.spec.scheduling_gates)
-    if gated or names.MEMBER_RESOURCE in str(msgspec.to_builtins(made.spec)):
+    if is_gated(made) or names.MEMBER_RESOURCE in str(msgspec.to_builtins(made.spec)):
         yield Finding("extender answers", OK, "it sees the members of groups before they are scheduled")
     else:
         yield Finding(

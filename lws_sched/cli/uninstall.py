@@ -24,6 +24,7 @@ from lws_sched.api.timestamps import seconds_of
 from lws_sched.cli.config import ExtenderConfiguration
 from lws_sched.cli.output import Exit, fail, listed, plural, print_json, print_table, say
 from lws_sched.cli.source import Source, speaking
+from lws_sched.core.group import is_gated
 from lws_sched.extender.node_marks import RAW_NODE, is_marked, unmarked
 from lws_sched.kube.clock import SystemClock
 from lws_sched.kube.errors import Conflict, Invalid, NotFound
@@ -86,7 +87,7 @@ def found(cluster: Cluster) -> Left:
     """Raises ApiError."""
     pods, nodes = cluster.list(POD), cluster.list(NODE)
     return Left(
-        gated=tuple(pod for pod in pods if _is_gated(pod)),
+        gated=tuple(pod for pod in pods if is_gated(pod)),
         marked=tuple(node for node in nodes if is_marked(node)),
         records=tuple(_listed(cluster, GROUP_PLACEMENT)),
         sets=tuple(_listed(cluster, LEADER_WORKER_SET)),
@@ -138,7 +139,7 @@ def _lifted(cluster: Cluster, pod: Pod) -> bool:
             return False
         except (Conflict, Invalid):
             pod = cluster.get(POD, pod.metadata.namespace, pod.metadata.name)
-            if not _is_gated(pod):
+            if not is_gated(pod):
                 return False
             continue
         return True
@@ -186,10 +187,6 @@ def _listed(cluster: Cluster, kind: Kind[T]) -> list[T]:
         return cluster.list(kind)
     except NotFound:
         return []
-
-
-def _is_gated(pod: Pod) -> bool:
-    return any(gate.name == names.GATE for gate in pod.spec.scheduling_gates)
 
 
 def _names_us(lws: LeaderWorkerSet) -> bool:

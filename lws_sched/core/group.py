@@ -68,6 +68,11 @@ def has_ready_condition(pod: Pod) -> bool:
     return any(condition.type == "Ready" and condition.status == "True" for condition in pod.status.conditions)
 
 
+def is_gated(pod: Pod) -> bool:
+    """Whether the pod waits behind lws-sched's gate, and perhaps others."""
+    return any(gate.name == names.GATE for gate in pod.spec.scheduling_gates)
+
+
 def is_available(workers: StatefulSet) -> bool:
     """Whether all workers are there and ready, and none is about to be replaced."""
     status = workers.status

@@ -11,7 +11,7 @@ from lws_sched.api.core import Pod
 from lws_sched.api.lws import LeaderWorkerSet
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import HOLDING, RESERVED, GroupPlacement
-from lws_sched.core.group import has_ready_condition
+from lws_sched.core.group import has_ready_condition, is_gated
 from lws_sched.intake.cluster import Cluster
 from lws_sched.intake.standing import standing_node, tenant_of
 from lws_sched.intake.wanted import is_ours, unsupported
@@ -188,7 +188,7 @@ def _member(name: str, pods: dict[str, Pod], slot: str) -> Member:
 def _pod_state(pod: Pod) -> str:
     if pod.metadata.deletion_timestamp:
         return "Deleting"
-    if any(gate.name == names.GATE for gate in pod.spec.scheduling_gates):
+    if is_gated(pod):
         return "Gated"
     return pod.status.phase or "Pending"
 
