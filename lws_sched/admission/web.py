@@ -66,24 +66,24 @@ class TlsPolicy:
             context.set_ciphers(":".join(self.ciphers))
         return context
 
+    def serving(self, certificate: Certificate) -> ssl.SSLContext:
+        """Serves the certificate. Raises OSError where OpenSSL does not want it."""
+        context = self.context()
+        with tempfile.TemporaryDirectory(prefix="lws-sched-") as folder:
+            path = Path(folder) / "serving.pem"
+            path.write_bytes(certificate.key + b"\n" + certificate.certificate)
+            context.load_cert_chain(path)
+        return context
+
     def for_clients_of(self, certificate: Certificate) -> ssl.SSLContext:
         """Serves the certificate, to clients only that show one which its authorities signed for clients. Raises
         OSError, InvalidCertificate."""
-        context = self.context()
-        load(context, certificate)
+        context = self.serving(certificate)
         if not certificate.authority:
             raise InvalidCertificate("ca.crt is missing: it says whose client certificates are good")
         context.load_verify_locations(cadata=certificate.authority.decode())
         context.verify_mode = ssl.CERT_REQUIRED
         return context
-
-
-def load(context: ssl.SSLContext, certificate: Certificate) -> None:
-    """Have the context serve this certificate. Raises OSError where OpenSSL does not want it."""
-    with tempfile.TemporaryDirectory(prefix="lws-sched-") as folder:
-        path = Path(folder) / "serving.pem"
-        path.write_bytes(certificate.key + b"\n" + certificate.certificate)
-        context.load_cert_chain(path)
 
 
 class WebServer:
@@ -106,9 +106,7 @@ class WebServer:
         assert self._tls is not None
         # Not into the context in use: OpenSSL takes the certificate and its key one after the other, and whoever
         # connects in between would be refused.
-        context = self._tls.context()
-        load(context, certificate)
-        self._server.ssl_adapter.context = context
+        self._server.ssl_adapter.context = self._tls.serving(certificate)
 
     def start(self) -> None:
         """Returns once connections are accepted. Raises OSError where the port is taken."""
