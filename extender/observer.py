@@ -6,9 +6,10 @@ The one question that costs a request is what admission makes of a template (`sh
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import TypeVar
 
 from lws_sched.api import names
 from lws_sched.api import placement as api
@@ -31,6 +32,8 @@ from lws_sched.intake import wanted
 from lws_sched.intake.shapes import member_shapes
 from lws_sched.intake.wanted import MemberShapes, SetReading, WantedGroup
 from lws_sched.kube.port import Informer, Runtime
+
+Key = TypeVar("Key", bound=Hashable)
 
 BY_GROUP = "group"
 BY_SET = "set"
@@ -223,9 +226,7 @@ class Observer:
         if not self.ledger.is_gone(node):
             self._missed_at.pop(node, None)
             return math.inf
-        if len(self._missed_at) >= REMEMBERED:
-            self._missed_at.clear()
-        return self._missed_at.setdefault(node, self.runtime.clock.now())
+        return self._since(self._missed_at, node)
 
     def _attended(self, record: GroupPlacement | None, pods: Mapping[int, Pod]) -> float:
         """As `View.attended`: of the StatefulSet of the leaders as long as there is no leader, then of the workers'."""
@@ -240,10 +241,13 @@ class Observer:
             return 0.0 if leader is None else math.inf
         if not maker.is_attended:
             return math.inf
-        if len(self._attended_at) >= REMEMBERED:
-            self._attended_at.clear()
-        version = maker.metadata.uid, maker.metadata.generation
-        return self._attended_at.setdefault(version, self.runtime.clock.now())
+        return self._since(self._attended_at, (maker.metadata.uid, maker.metadata.generation))
+
+    def _since(self, first_seen: dict[Key, float], key: Key) -> float:
+        """When it was first asked about; the first time, now."""
+        if key not in first_seen and len(first_seen) >= REMEMBERED:
+            first_seen.clear()
+        return first_seen.setdefault(key, self.runtime.clock.now())
 
     def _members(self, group: str) -> Mapping[int, Pod]:
         """The pods of a group by worker index. A pod whose name does not fit its labels is nobody's member; nor is one
