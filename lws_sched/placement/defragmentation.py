@@ -104,10 +104,9 @@ class _Attempt:
         for spot in spots[:MOST_SPOTS]:
             order = find_order(self._snapshot, clearing(self._snapshot, spot, self._pieces))
             if order.steps is not None:
-                placed = search(order.after, self._request)
-                assert placed is not None
-                verify(order.after, self._request, placed)
-                return self._done(order.steps, placed, spots[0].pods)
+                found = self._done(order.steps, order.after, spots[0].pods)
+                assert found is not None
+                return found
         return None
 
     def _by_proposals(self) -> Defragmentation | Refused:
@@ -118,11 +117,9 @@ class _Attempt:
             if proposed.bound is None or proposed.proposal is None:
                 return self._refused(proposed)
             order = find_order(self._snapshot, proposed.proposal)
-            if order.steps is not None:
-                placed = search(order.after, self._request)
-                if placed is not None:
-                    verify(order.after, self._request, placed)
-                    return self._done(order.steps, placed, proposed.bound)
+            found = None if order.steps is None else self._done(order.steps, order.after, proposed.bound)
+            if found is not None:
+                return found
             self._bounds.append(proposed.bound + min(piece.pods for piece in self._pieces))
             if order.steps is not None or not order.complete:
                 self._bounds.append(proposed.proposal.pods)
@@ -134,7 +131,12 @@ class _Attempt:
             return SharedHosts(self._snapshot, self._request, self._pieces)
         return WholeHosts(count)
 
-    def _done(self, steps: Steps, placed: Placed, bound: int) -> Defragmentation:
+    def _done(self, steps: Steps, after: Snapshot, bound: int) -> Defragmentation | None:
+        """The plan of these steps; None where the group has no place after them."""
+        placed = search(after, self._request)
+        if placed is None:
+            return None
+        verify(after, self._request, placed)
         moves = self._moves(steps)
         pods = sum(len(move.members) for move in moves)
         bound = min([bound, pods, *self._bounds])

@@ -233,9 +233,7 @@ def figures(snapshot: Snapshot, leader: PodShape, worker: PodShape, nodes: Ints 
     workers = _count(snapshot, worker, {}, nodes) * _usable(snapshot, worker, nodes)
     if leader is worker or leader == worker:
         return workers, lone_loss(workers)
-    fits = _usable(snapshot, leader, nodes) & (_count(snapshot, leader, {}, nodes) > 0)
-    beside = _count(snapshot, worker, taken(dict(leader.requests)), nodes)
-    return workers, np.where(fits, np.maximum(workers - beside, 0), NEVER)
+    return workers, _loss(snapshot, leader, worker, workers, _usable(snapshot, leader, nodes), nodes)
 
 
 def shrunk(snapshot: Snapshot, before: Room, leader: PodShape, worker: PodShape, nodes: Ints) -> tuple[Ints, Ints]:
@@ -243,9 +241,16 @@ def shrunk(snapshot: Snapshot, before: Room, leader: PodShape, worker: PodShape,
     workers = np.minimum(before.workers[nodes], _count_on(snapshot, worker, {}, nodes))
     if leader == worker:
         return workers, lone_loss(workers)
-    fits = (before.loss[nodes] < NEVER) & (_count_on(snapshot, leader, {}, nodes) > 0)
-    beside = _count_on(snapshot, worker, taken(dict(leader.requests)), nodes)
-    return workers, np.where(fits, np.maximum(workers - beside, 0), NEVER)
+    return workers, _loss(snapshot, leader, worker, workers, before.loss[nodes] < NEVER, nodes)
+
+
+def _loss(
+    snapshot: Snapshot, leader: PodShape, worker: PodShape, workers: Ints, is_open: Bools, nodes: Ints | None
+) -> Ints:
+    """How many workers fewer a node takes beside the leader; NEVER where it does not fit, or may not stand."""
+    fits = is_open & (_count(snapshot, leader, {}, nodes) > 0)
+    beside = _count(snapshot, worker, taken(dict(leader.requests)), nodes)
+    return np.where(fits, np.maximum(workers - beside, 0), NEVER)
 
 
 def idle_devices(snapshot: Snapshot, leader: PodShape, worker: PodShape, nodes: Ints) -> Ints:
