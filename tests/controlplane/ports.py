@@ -16,15 +16,20 @@ from tests.controlplane.wait import wait_until
 LOCALHOST = "127.0.0.1"
 LOWEST = 10_000
 FALLBACK_EPHEMERAL_START = 32_768
+_given: set[int] = set()
+"""By this process: a server that is down, or not started yet, keeps its port."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports that nobody listens on now, and that no outgoing connection will take."""
+    """Different ports that nobody listens on now, that no outgoing connection will take, and that this process never
+    gave before."""
     # Not a shared, seeded generator: two test runs at once must draw different ports.
-    drawn = random.SystemRandom().sample(range(LOWEST, _ephemeral_start()), 100 + count)
+    left = [port for port in range(LOWEST, _ephemeral_start()) if port not in _given]
+    drawn = random.SystemRandom().sample(left, min(100 + count, len(left)))
     ports = [port for port in drawn if is_free(port)][:count]
     if len(ports) < count:
         raise OSError(f"only {len(ports)} of {len(drawn)} ports tried are free")
+    _given.update(ports)
     return ports
 
 
