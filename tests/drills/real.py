@@ -45,6 +45,9 @@ REPLICAS = (product.EXTENDER, f"{product.EXTENDER}-b")
 LEASE = path_of("coordination.k8s.io/v1/leases", "lws-system", "lws-extender.lws-sched.io")
 LEASE_LOST = "lost its Lease and ends"
 """What a process of ours logs where it rightly ends by itself."""
+MISSED_A_SUCCESSOR = "Pod updated on a different node than previously added to"
+"""What kube-scheduler logs where it does: a pod went and another of its name came while the API server was away, and it
+takes the second for the first."""
 TERMS = {"lease-duration": "4s", "renew-deadline": "3s", "retry-period": "1s"}
 
 
@@ -74,7 +77,8 @@ class DrillSystem(LwsSched):
         # Its garbage collector asks which kinds there are at its start, and then every 30 s: groups of a set that was
         # deleted before it knew of sets would stay.
         self.plane.restart_component("controller-manager")
-        self.plane.supervise(self.scheduler)
+        for scheduler in {SCHEDULER, self.scheduler}:
+            self.plane.supervise(scheduler)
 
     @property
     def verbs_url(self) -> str:
@@ -220,8 +224,9 @@ class RealCluster(PlaneCluster, Breakable):
 
     @property
     def unexplained(self) -> tuple[str, ...]:
-        """One sentence on each process that ended by itself for another reason than its Lease."""
-        return tuple(str(each) for each in self.restarts if LEASE_LOST not in each.said)
+        """One sentence on each process that ended by itself without a known reason."""
+        known = (LEASE_LOST, MISSED_A_SUCCESSOR)
+        return tuple(str(each) for each in self.restarts if not any(reason in each.said for reason in known))
 
     def crash(self, component: str) -> None:
         with self._life:
