@@ -36,6 +36,10 @@ class Refusal(Exception):
     """The stage cannot be committed; nothing was bound."""
 
 
+class Misplaced(Refusal):
+    """And it never can be on these slots."""
+
+
 @dataclass
 class _Rush:
     """When a group was last being bound, monotonic seconds. Threads only ever set it to now."""
@@ -87,6 +91,8 @@ class Committer:
             record = self._write_committed(group, calls)
         except (Refusal, ApiError, LostLease) as error:
             _refuse(group, calls, str(error))
+            if isinstance(error, Misplaced):
+                self.note_failure(group, str(error))
             return
         except Exception:  # every call is answered, whatever happens
             log.exception("commit failed group=%s", group)
@@ -159,6 +165,14 @@ class Committer:
         slots = {names.member_name(record.metadata.name, index): node for index, node in enumerate(record.status.slots)}
         if any(slots.get(call.args.pod_name) != call.args.node for call in calls):
             raise Refusal("it was given other slots meanwhile")
+        self._check_nodes(record, calls)
+        leader = self.pods.get(record.metadata.namespace, record.metadata.name)
+        arrived = frozenset(call.args.pod_name for call in calls)
+        if expected_members(record, leader, calls[0].args.pod_name) != arrived:
+            raise Refusal("its stage has changed meanwhile")
+
+    def _check_nodes(self, record: GroupPlacement, calls: Sequence[BindCall]) -> None:
+        """Raise Refusal unless the nodes still are what they were when the slots were found."""
         domain = records.required_domain(record)
         lost = [call.args.node for call in calls if not self.ledger.is_healthy(call.args.node, domain)]
         if lost:
@@ -166,10 +180,10 @@ class Committer:
         full = [call.args.node for call in calls if self.ledger.is_overfull(call.args.node)]
         if full:
             raise Refusal(f"others have taken what it needs on node {full[0]} meanwhile")
-        leader = self.pods.get(record.metadata.namespace, record.metadata.name)
-        arrived = frozenset(call.args.pod_name for call in calls)
-        if expected_members(record, leader, calls[0].args.pod_name) != arrived:
-            raise Refusal("its stage has changed meanwhile")
+        intruder = self.ledger.intruder(record) if record.status.state in (api.RESERVED, api.COMMITTED) else None
+        if intruder is not None:
+            node, other = intruder
+            raise Misplaced(f"node {node}, relabelled meanwhile, shares an exclusive domain with group {other}")
 
     def _check_member(self, call: BindCall) -> None:
         """Raise Refusal unless the pod of a held call still is what kube-scheduler saw.

@@ -24,9 +24,9 @@ from lws_sched.api.topology import Topology
 from lws_sched.extender.charges import Charges, claim_of
 from lws_sched.extender.daemons import DaemonPods
 from lws_sched.intake.cluster import levels_of
-from lws_sched.intake.standing import Held, held_slots, node_state, standing_node, tenant_of
+from lws_sched.intake.standing import Held, exclusions_of, held_slots, node_state, standing_node, tenant_of
 from lws_sched.kube.port import Change
-from lws_sched.placement import LEVELS, Fleet, NodeState, Snapshot, pod_requests
+from lws_sched.placement import LEVELS, Fleet, NodeState, Snapshot, intruder, pod_requests
 
 
 @dataclass(frozen=True)
@@ -214,6 +214,15 @@ class Ledger:
         came to us (it wants no managed resource, or somebody else bound it) has taken what a slot needs, the node has
         shrunk, or there is no such node any more. Lock-free."""
         return self.is_gone(node) or any(amount < 0 for amount in self._headroom.get(node, {}).values())
+
+    def intruder(self, record: GroupPlacement) -> tuple[str, str] | None:
+        """A node among a record's slots, and another group of its namespace with which it is in one domain that one of
+        the two holds exclusively; None while there is none. A node that is relabelled may come into such a domain."""
+        with self.lock:
+            if not self._fleet.is_exclusive:
+                return None
+            snapshot = self._fleet.snapshot()
+        return intruder(snapshot, exclusions_of(record), record.status.slots)
 
     def is_gone(self, node: str) -> bool:
         """Whether there is no node of that name. Lock-free."""

@@ -11,7 +11,7 @@ from lws_sched.api.core import Node, Pod
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
 from lws_sched.api.quantity import amounts
-from lws_sched.placement import NodeState, Taint, Tenant
+from lws_sched.placement import GroupRequest, NodeState, PodShape, Taint, Tenant
 from lws_sched.placement.request import NO_SUBGROUP, subgroup_of
 
 STATE_TAINTS = tuple(f"node.kubernetes.io/{state}" for state in ("unschedulable", "not-ready", "unreachable"))
@@ -58,6 +58,21 @@ def _tenant(record: GroupPlacement, index: int) -> Tenant:
         exclusive=spec.exclusive_key,
         subgroup=subgroup,
         subgroup_exclusive=spec.subgroup_exclusive_key if subgroup != NO_SUBGROUP else "",
+    )
+
+
+def exclusions_of(record: GroupPlacement) -> GroupRequest:
+    """What a record's group asks of exclusive topologies, and of nothing else."""
+    nothing = PodShape()
+    return GroupRequest(
+        key=key_of(record),
+        size=record.spec.size,
+        leader=nothing,
+        worker=nothing,
+        exclusive=record.spec.exclusive_key,
+        subgroup_size=record.spec.subgroup_size,
+        subgroup_policy=record.spec.subgroup_policy,
+        subgroup_exclusive=record.spec.subgroup_exclusive_key,
     )
 
 

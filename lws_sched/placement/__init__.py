@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         Requirement,
         Toleration,
     )
+    from lws_sched.placement.room import intruder
     from lws_sched.placement.shape import pod_requests, shape_of
     from lws_sched.placement.snapshot import Snapshot
     from lws_sched.placement.solver import load_solver
@@ -105,6 +106,7 @@ __all__ = [
     "defragment",
     "diagnose",
     "fit_box",
+    "intruder",
     "levels_on",
     "load_solver",
     "pack_boxes",
@@ -131,6 +133,7 @@ _HOMES = {
     "relocation": "Movable Move",
     "replacement": "Replacement replace_lost",
     "request": "Amounts Budget Decision GroupRequest Placed PodShape Refused Requirement Toleration",
+    "room": "intruder",
     "shape": "pod_requests shape_of",
     "snapshot": "Snapshot",
     "solver": "load_solver",

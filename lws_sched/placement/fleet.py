@@ -133,6 +133,11 @@ class Fleet:
         """All known nodes, in name order."""
         return tuple(self._nodes[name] for name in sorted(self._nodes, key=natural_key))
 
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether any group or subgroup may hold a domain for itself."""
+        return self._tenants.is_exclusive
+
     def snapshot(self) -> Snapshot:
         """The fleet as it is now; later events do not change it."""
         table = self._table or self._make_table()
@@ -281,6 +286,10 @@ class _TenantRoll:
         used = len(self._owners)
         self._entries[0, :used] = after[self._entries[0, :used]]
         self._frozen = None
+
+    @property
+    def is_exclusive(self) -> bool:
+        return any(self._exclusive_keys)
 
     def tenancy(self, nodes: int, rows: int) -> Tenancy:
         """The entries on known nodes, which have the first of all rows in use."""

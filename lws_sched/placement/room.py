@@ -14,7 +14,7 @@ of the two sides is the slack of D. Nodes that may not be used have room for not
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -315,6 +315,21 @@ def barring(snapshot: Snapshot, request: GroupRequest, keys: Asked, nodes: Ints)
             near = _domains_of(snapshot.table, key, nodes)
             found[entries[near[snapshot.tenancy.positions[entries]]]] = True
     return np.flatnonzero(found)
+
+
+def intruder(snapshot: Snapshot, request: GroupRequest, slots: Sequence[str]) -> tuple[str, str] | None:
+    """The first node among a group's slots that exclusive topologies keep its member from, and a group that is the
+    cause. None where there is none, as when the slots were found; nodes may have been relabelled since."""
+    keys = asked(snapshot.table, request)
+    closed = closed_to(snapshot, request, keys) if isinstance(keys, Asked) else None
+    if closed is None or isinstance(keys, UnknownLevel):
+        return None
+    for index, node in enumerate(slots):
+        at = snapshot.table.position.get(node, ABSENT)
+        if at != ABSENT and (closed.to_workers if index else closed.to_leader)[at]:
+            causes = barring(snapshot, request, keys, np.array([at], dtype=np.int64))
+            return node, snapshot.tenancy.group_names(causes)[0]
+    return None
 
 
 Closing = list[tuple[str, Ints]]

@@ -241,6 +241,26 @@ def test_a_slot_that_goes_bad_under_a_held_group_costs_it_nothing_but_its_place(
         assert node not in cluster.nodes_of("llama").values()
 
 
+def test_a_slot_that_comes_into_the_exclusive_rack_of_others_under_a_held_group_is_not_bound(
+    cluster: Breakable,
+) -> None:
+    cluster.has_racks(3, hosts=SIZE)
+    cluster.apply(lws("alone", size=2).exclusive())
+    cluster.eventually(all_groups_complete("alone"))
+    [rack] = cluster.racks_of("alone")["alone-0"]
+    cluster.limit_pods(2 + SIZE - 1)
+    cluster.apply(lws("llama", size=SIZE))
+    cluster.eventually(records_are("Reserved", ["llama-0"]))
+    node = (cluster.record("llama-0") or {})["status"]["slots"][0]
+    cluster.eventually(lambda each: "" if len(each.pods("llama")) == SIZE - 1 else "not three pods")
+    cluster.faults.append(cluster.now())
+    cluster.merge(NODES, node, {"metadata": {"labels": {RACK_LABEL: rack}}})
+    cluster.always(no_pod_is_bound("llama"), seconds=2)
+    cluster.limit_pods(None)
+    cluster.eventually(all_groups_complete("llama"), within=90)
+    assert rack not in cluster.racks_of("llama")["llama-0"]
+
+
 @pytest.mark.parametrize(
     "cluster", ["sim-second", pytest.param("plane-second", marks=pytest.mark.plane)], indirect=True
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from lws_sched.api import placement as api
 from lws_sched.api.core import Node, Pod
+from lws_sched.api.placement import GroupPlacement
 from lws_sched.extender.ledger import Ledger
 from lws_sched.kube.port import Change
 from tests.unit.extender.builders import NODES, bound_members, members, pod, record, uids
@@ -79,3 +81,43 @@ def test_a_pod_takes_one_of_the_pods_that_a_node_can_have(ledger: Ledger) -> Non
     full = {"allocatable": {GPU: "8", "pods": "1"}, "conditions": [{"type": "Ready", "status": "True"}]}
     ledger.node_changed(Change(None, msgspec.convert({"metadata": {"name": "n0"}, "status": full}, Node)))
     assert ledger.short_of({}, NODES) == {"n0": "pods"}
+
+
+def in_racks(ledger: Ledger, **racks: str) -> None:
+    """Tell the ledger of the nodes' racks, by node."""
+    status = {"allocatable": {GPU: "8", "pods": "20"}, "conditions": [{"type": "Ready", "status": "True"}]}
+    for name, rack in racks.items():
+        body = {"metadata": {"name": name, "labels": {"rack": rack}}, "status": status}
+        ledger.node_changed(Change(None, msgspec.convert(body, Node)))
+
+
+def alone_on(node: str) -> GroupPlacement:
+    """Another group of the namespace that has the rack of a node to itself."""
+    first = record(api.BOUND)
+    spec = replace(first.spec, size=1, exclusive_key="rack")
+    status = replace(first.status, slots=(node,))
+    return replace(first, metadata=replace(first.metadata, name="b-0"), spec=spec, status=status)
+
+
+def test_a_node_that_is_relabelled_into_the_rack_that_another_group_has_to_itself_is_named_with_that_group(
+    ledger: Ledger,
+) -> None:
+    in_racks(ledger, n0="r0", n1="r0", n2="r0", n3="r1")
+    ledger.record_changed(Change(None, alone_on("n3")))
+    assert ledger.intruder(COMMITTED) is None
+    in_racks(ledger, n1="r1")
+    assert ledger.intruder(COMMITTED) == ("n1", "ns/b-0")
+
+
+def test_so_is_one_whose_group_comes_into_a_rack_that_is_to_be_exclusive(ledger: Ledger) -> None:
+    in_racks(ledger, n0="r0", n1="r0", n2="r0", n3="r1")
+    alone = alone_on("n3")
+    ledger.record_changed(Change(None, alone))
+    assert ledger.intruder(alone) is None
+    in_racks(ledger, n3="r0")
+    assert ledger.intruder(alone) == ("n3", "ns/a-0")
+
+
+def test_where_nothing_is_exclusive_groups_share_a_rack(ledger: Ledger) -> None:
+    in_racks(ledger, n0="r0", n1="r0", n2="r0")
+    assert ledger.intruder(COMMITTED) is None
