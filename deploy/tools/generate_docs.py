@@ -196,9 +196,9 @@ def pages() -> dict[str, str]:
     return {
         "configuration.md": configuration(),
         "metrics.md": metrics(),
-        "annotations.md": MARK + reference.annotations(),
-        "kinds.md": MARK + reference.kinds(),
-        "commands.md": MARK + reference.commands(),
+        "annotations.md": MARK + reference.annotations_page(),
+        "kinds.md": MARK + reference.kinds_page(),
+        "commands.md": MARK + reference.commands_page(),
     }
 
 

@@ -38,7 +38,7 @@ What each command answers, with examples: [asking about groups](cli.md). The sam
 """
 
 
-def annotations() -> str:
+def annotations_page() -> str:
     parts = [ANNOTATIONS]
     for title, keys in SECTIONS:
         parts.append(f"\n## {title}\n\n| key | value | meaning |\n|---|---|---|\n")
@@ -46,7 +46,7 @@ def annotations() -> str:
     return "".join(parts)
 
 
-def kinds() -> str:
+def kinds_page() -> str:
     parts = [KINDS_HEAD]
     for name in KINDS:
         crd = yaml.load((CRDS / f"{name}.yaml").read_text(), Loader=yaml.CSafeLoader)
@@ -62,7 +62,7 @@ def kinds() -> str:
     return "".join(parts)
 
 
-def commands() -> str:
+def commands_page() -> str:
     everything = [*COMMANDS, entry.commands["demo"], controller, extender]
     return COMMANDS_HEAD + "".join(f"\n## {each.name}\n\n```text\n{_help(each)}\n```\n" for each in everything)
 
