@@ -17,6 +17,7 @@ from lws_sched.api import placement as api
 from lws_sched.api.core import POD, Pod
 from lws_sched.api.meta import key_of
 from lws_sched.api.placement import GroupPlacement
+from lws_sched.core.group import is_gated
 from lws_sched.extender import records
 from lws_sched.extender.barrier import BindCall
 from lws_sched.extender.ledger import Ledger
@@ -189,13 +190,13 @@ class Committer:
         """Raise Refusal unless the pod of a held call still is what kube-scheduler saw.
 
         A lagging copy is read anew, and taken in: whoever looks at the group must not think that a member which is
-        about to be bound is not there.
+        about to be bound is not there, or is behind its gate, where kube-scheduler would not have come with it.
         """
         args = call.args
         if not call.is_alive():
             raise Refusal(f"the scheduler gave up on {args.pod_name}")
         pod = self.pods.get(args.pod_namespace, args.pod_name)
-        if pod is None or pod.metadata.uid != args.pod_uid:
+        if pod is None or pod.metadata.uid != args.pod_uid or is_gated(pod):
             try:
                 pod = self.runtime.cluster.get(POD, args.pod_namespace, args.pod_name)
             except NotFound:

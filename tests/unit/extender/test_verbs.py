@@ -203,6 +203,13 @@ class TestBind:
         assert bench.answers["a-0-1"] == ""
         assert bench.pods.get("ns", "a-0-1") is not None
 
+    def test_a_member_that_our_copy_has_behind_its_gate_is_read_anew_before_it_is_bound(self, bench: Bench) -> None:
+        bench.runtime.cluster.pods["ns/a-0-1"] = bench.pods.known["ns/a-0-1"]
+        bench.pods.known["ns/a-0-1"] = pod(1, gated=True)
+        bench.bind_all()
+        assert bench.answers["a-0-1"] == ""
+        assert bench.pods.known["ns/a-0-1"] == bench.runtime.cluster.pods["ns/a-0-1"]
+
     def test_a_record_written_anew_while_calls_were_held_commits_nothing(self, bench: Bench) -> None:
         bench.bind("a-0", "n0")
         bench.bind("a-0-1", "n1")
