@@ -27,7 +27,7 @@ import numpy as np
 
 from lws_sched.placement.node import taken
 from lws_sched.placement.request import GroupRequest, PodShape
-from lws_sched.placement.room import NEVER, Asked, Room, closed_to, measured, room_for, whole_need
+from lws_sched.placement.room import NEVER, Asked, Room, closed_to, measured, room_for, whole_need, worker_of
 from lws_sched.placement.snapshot import Snapshot, namespace_of
 from lws_sched.placement.table import Bools, Ints, Partition
 
@@ -118,9 +118,10 @@ class Model:
     def most(self, kind: int) -> Ints:
         """Per domain, at most how many groups of a kind it takes alone."""
         request, room = self.kinds[kind].request, self.rooms[kind]
+        is_alike = request.leader == worker_of(request) and room.is_lone
+        counted = request.size if is_alike else request.size - 1
         total = self.domains.total(room.workers)
-        per_group = request.size if request.size == 1 or request.leader == request.worker else request.size - 1
-        most = np.minimum(total // per_group, len(self.kinds[kind].groups))
+        most = np.minimum(total // counted if counted else NEVER, len(self.kinds[kind].groups))
         if self.kinds[kind].keys.exclusive:
             most = np.minimum(most, 1)
         return np.where(room.slack(self.domains, whole_need(request)) >= 0, np.maximum(most, 1), 0)

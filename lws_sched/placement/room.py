@@ -61,6 +61,12 @@ class Room:
     """What was taken away from `open_room`, if anything."""
     open_room: Room | None = None
 
+    @property
+    def is_lone(self) -> bool:
+        """Whether a leader may stand just where workers may, and takes the room of one: not where some nodes are closed
+        to workers only."""
+        return np.array_equal(self.loss, lone_loss(self.workers))
+
     def without(self, closed: Closed) -> Room:
         """The room left where some nodes are closed, to all members or to those of subgroups."""
         workers = np.where(closed.to_workers, 0, self.workers)

@@ -21,6 +21,7 @@ from lws_sched.placement import (
 from lws_sched.placement.batch import Trial, admit
 from lws_sched.placement.board import Board
 from lws_sched.placement.joint import BUILD_TIME, STALE, Problem, improve
+from lws_sched.placement.request import LEADER_EXCLUDED
 from tests.unit.placement.cluster import (
     BLOCK,
     GPU,
@@ -125,6 +126,18 @@ def test_groups_of_different_levels_are_improved_in_turn() -> None:
         group("b-0", 8, required=BLOCK, created="2"),
     ]
     assert plan_together(snapshot, waiting, Budget()).value == 16
+
+
+def test_leaders_that_may_stand_where_no_worker_may_are_counted_too() -> None:
+    inner = Tenant("default/inner-0", "default", subgroup=0, subgroup_exclusive="kubernetes.io/hostname")
+    outer = Tenant("default/outer-0", "default", exclusive=RACK)
+    standing = [Standing(f"inner-{host}", f"r0-h{host}", {}, inner) for host in range(2)]
+    snapshot = fleet_of(racks(2, 4), [*standing, Standing("outer", "r1-h0", {}, outer)]).snapshot()
+    waiting = [
+        group(f"g{number}-0", 2, required=RACK, subgroup_size=1, subgroup_policy=LEADER_EXCLUDED) for number in range(3)
+    ]
+    answer = plan_together(snapshot, waiting, Budget())
+    assert (answer.value, answer.bound, answer.proof) == (4, 4, "optimal")
 
 
 def test_a_few_domains_are_not_looked_at_again_where_nothing_has_moved() -> None:
