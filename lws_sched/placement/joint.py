@@ -12,8 +12,9 @@ of a namespace, or several that are not exclusive. All these are necessary condi
 sufficiency is settled by expanding the counts to nodes with the exact search, which may fail where members do not fill
 nodes evenly: such groups go wherever they still fit.
 
-Up to 64 domains make one model; of more, or once that is answered, a few domains at a time are emptied and filled
-anew, beside what stands in the others.
+A few domains at a time are emptied and filled anew, beside what stands in the others: that is cheap, and often reaches
+the bound. Where it does not, up to 64 domains make one model, which also tells a better bound; then parts again, from
+there.
 
 The solver runs on one thread with a fixed seed and deterministic time, from the greedy answer as a complete hint.
 """
@@ -49,6 +50,10 @@ BUILD_TIME = 2e-5
 """What building a model takes per variable, in deterministic time."""
 STALE = 40
 """Parts in a row without a gain, after which the search for better parts ends."""
+FIRST_STALE = 5
+"""The same for parts that are looked at before the whole."""
+FIRST_SHARE = 0.3
+"""Of the budget that is left: what these parts may take."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +92,14 @@ def improve(problem: Problem, budget: Budget) -> Improved:
     """Look for places that admit more of the wanting than the incumbent, and all of the admitted.
 
     Groups that ask for the same topology keys are looked at together, those of which most members are left out first:
-    all domains at once where there are few, then part after part.
+    some parts, all domains at once where there are few enough, then part after part.
     """
     bound = ceiling(problem.snapshot, problem.admitted, problem.wanting)
     state = _State(problem, bound, budget.deterministic_time)
     for keys in _left_out(problem):
+        state.improve_parts(keys, FIRST_STALE, FIRST_SHARE)
         state.improve_whole(keys)
-        state.improve_parts(keys)
+        state.improve_parts(keys, STALE, 1.0)
     return Improved(state.best, state.bound, state.spent)
 
 
@@ -104,44 +110,43 @@ class _State:
         self.best, self.bound, self.spent = problem.incumbent, bound, 0.0
         self._problem, self._budget = problem, budget
         self._random = np.random.default_rng(SEED)
-        self._asked: set[Hashable] = set()
-        """What was asked about all domains at once: the topology keys, and where the groups stood."""
 
     @property
     def is_done(self) -> bool:
         return self.spent >= self._budget or _members(self._problem.wanting, self.best) >= self.bound
 
     def improve_whole(self, base: tuple[str, ...]) -> None:
+        """All domains at once, where there are few enough."""
         domains = self._problem.snapshot.table.partition(base)
-        if self.is_done or domains.count > MOST_DOMAINS or self._is_asked_again(base):
+        if self.is_done or domains.count > MOST_DOMAINS:
             return
-        part = _part(self._now(), base, [*range(domains.count)])
-        model = _model(self._now(), self.best, part)
-        is_small = len(model.kinds) * domains.count <= MOST_VARIABLES
-        found = self._solve(model, (self._budget - self.spent) * (0.6 if is_small else 0.3))
-        if part.complete:
-            self.bound = min(self.bound, found.bound - sum(request.size for request in self._problem.admitted))
+        part, model = self._whole(base)
+        found = self._solve(model, (self._budget - self.spent) * _share_of_whole(model))
+        self._lower_bound(part, found)
         self._take(part, model, found)
 
-    def improve_parts(self, base: tuple[str, ...]) -> None:
-        """Large neighbourhoods: a few domains are emptied of the batch's groups and filled anew."""
-        is_whole = self._problem.snapshot.table.partition(base).count <= PART_DOMAINS
+    def improve_parts(self, base: tuple[str, ...], most_stale: int, share: float) -> None:
+        """Large neighbourhoods: a few domains are emptied of the batch's groups and filled anew, until so many in a row
+        have brought nothing, or that share of what is left of the budget is spent."""
+        if self._problem.snapshot.table.partition(base).count <= PART_DOMAINS:
+            return
+        end = self.spent + share * (self._budget - self.spent)
         stale = 0
-        while not self.is_done and stale < STALE and not (is_whole and self._is_asked_again(base)):
-            chosen = self._neighbourhood(base)
-            part = _part(self._now(), base, chosen)
+        while not self.is_done and stale < most_stale and self.spent < end:
+            part = _part(self._now(), base, self._neighbourhood(base))
             model = _model(self._now(), self.best, part)
             before = _members(self._problem.wanting, self.best)
             self._take(part, model, self._solve(model, min(PART_TIME, self._budget - self.spent)))
             is_better = _members(self._problem.wanting, self.best) > before
             stale = 0 if is_better else stale + 1
 
-    def _is_asked_again(self, base: tuple[str, ...]) -> bool:
-        """Whether all domains were looked at with the groups where they stand now: the answer would be the same."""
-        question = base, frozenset((key, each.slots) for key, each in self.best.items())
-        is_known = question in self._asked
-        self._asked.add(question)
-        return is_known
+    def _whole(self, base: tuple[str, ...]) -> tuple[_Part, Model]:
+        part = _part(self._now(), base, [*range(self._problem.snapshot.table.partition(base).count)])
+        return part, _model(self._now(), self.best, part)
+
+    def _lower_bound(self, part: _Part, found: Found) -> None:
+        if part.complete:
+            self.bound = min(self.bound, found.bound - sum(request.size for request in self._problem.admitted))
 
     def _solve(self, model: Model, deterministic_time: float) -> Found:
         self.spent += BUILD_TIME * len(model.kinds) * len(model.chosen)
@@ -268,6 +273,13 @@ def _part(problem: Problem, base: tuple[str, ...], chosen: Sequence[int]) -> _Pa
 def _is_movable(request: GroupRequest) -> bool:
     """Groups that return and groups with subgroups or in boxes are left where they are."""
     return not (request.stay or request.box or request.subgroup_required or request.subgroup_exclusive)
+
+
+def _share_of_whole(model: Model) -> float:
+    """Of the budget that is left: all where there are no parts to look at after it."""
+    if len(model.chosen) <= PART_DOMAINS:
+        return 1.0
+    return 0.6 if len(model.kinds) * len(model.chosen) <= MOST_VARIABLES else 0.3
 
 
 def _base(snapshot: Snapshot, request: GroupRequest) -> tuple[str, ...]:
