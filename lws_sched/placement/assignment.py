@@ -1,4 +1,4 @@
-"""How many groups of which kind go to which domain: the CP-SAT model, and the only place that knows the solver.
+"""How many groups of which kind go to which domain, by CP-SAT.
 
 Let y[k,d] be how many groups of kind k domain d takes, a_kr what one of them takes of resource r, C_dr what d has free:
 
@@ -17,7 +17,7 @@ to import, so it is imported on first use.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import gcd
@@ -147,17 +147,15 @@ def best_counts(model: Model, deterministic_time: float) -> Found:
     _keep_exclusive(solver_model, model, variables)
     sizes = [model.kinds[kind].request.size for kind, _ in variables]
     solver_model.maximize(cp_model.LinearExpr.weighted_sum(list(variables.values()), sizes))
-    solver = _solver(cp_model, deterministic_time)
-    status = solver.solve(solver_model)
-    spent = float(solver.response_proto.deterministic_time)
     everything = sum(kind.request.size * len(kind.groups) for kind in model.kinds)
-    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return Found(None, everything, spent)
+    solved = solve(solver_model, everything, deterministic_time)
+    if solved.value is None:
+        return Found(None, solved.bound, solved.deterministic_time)
     counts: list[dict[int, int]] = [{} for _ in model.kinds]
     for (kind, domain), variable in variables.items():
-        if solver.value(variable):
-            counts[kind][domain] = solver.value(variable)
-    return Found(counts, min(everything, int(solver.best_objective_bound + 1e-6)), spent)
+        if count := solved.value(variable):
+            counts[kind][domain] = count
+    return Found(counts, solved.bound, solved.deterministic_time)
 
 
 def spread_over(free: Ints, needs: Ints, allowed: Ints, wanted: Sequence[int]) -> Ints | None:
@@ -181,18 +179,35 @@ def spread_over(free: Ints, needs: Ints, allowed: Ints, wanted: Sequence[int]) -
             terms = [int(needs[part, resource]) * cells[part][node] for part in takers]
             if terms:
                 solver_model.add(sum(terms) <= int(free[resource, node]))
-    solver = _solver(cp_model, PACKING_TIME)
-    if solver.solve(solver_model) not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
-        return None
-    return np.array([[solver.value(cell) for cell in row] for row in cells], dtype=np.int64)
+    value = solve(solver_model, 0, PACKING_TIME).value
+    return None if value is None else np.array([[value(cell) for cell in row] for row in cells], dtype=np.int64)
 
 
-def _solver(cp_model: Any, deterministic_time: float) -> Any:
+@dataclass(frozen=True)
+class Solved:
+    """The value of every variable, if the solver has any; its bound on the objective; its time."""
+
+    value: Callable[[Any], int] | None
+    bound: int
+    deterministic_time: float
+
+
+def solve(solver_model: Any, most: int, deterministic_time: float) -> Solved:
+    """The best found in that time; `most` is what the objective cannot exceed anyway."""
+    from ortools.sat.python import cp_model
+
     solver = cp_model.CpSolver()
+    # Knapsacks over domains: the relaxation's cuts bound them, and what the bound allows is looked for first.
+    solver.parameters.linearization_level = 2
+    solver.parameters.use_objective_lb_search = True
     solver.parameters.num_workers = 1
     solver.parameters.random_seed = SEED
     solver.parameters.max_deterministic_time = deterministic_time
-    return solver
+    status = solver.solve(solver_model)
+    spent = float(solver.response_proto.deterministic_time)
+    if status not in (cp_model.OPTIMAL, cp_model.FEASIBLE):
+        return Solved(None, most, spent)
+    return Solved(solver.value, min(most, int(solver.best_objective_bound + 1e-6)), spent)
 
 
 Variables = dict[tuple[int, int], Any]
