@@ -34,7 +34,7 @@ from lws_sched.placement.table import Bools, Ints, Partition
 SEED = 1
 PACKING_TIME = 0.02
 """Deterministic time for the nodes of one domain."""
-Counts = Sequence[dict[int, int]]
+Counts = Sequence[Mapping[int, int]]
 """Per kind, how many groups each domain takes; zeros left out."""
 
 

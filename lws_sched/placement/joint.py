@@ -12,9 +12,9 @@ of a namespace, or several that are not exclusive. All these are necessary condi
 sufficiency is settled by expanding the counts to nodes with the exact search, which may fail where members do not fill
 nodes evenly: such groups go wherever they still fit.
 
-A few domains at a time are emptied and filled anew, beside what stands in the others: that is cheap, and often reaches
-the bound. Where it does not, up to 64 domains make one model, which also tells a better bound; then parts again, from
-there.
+Where all members are alike, counting patterns is exact and cheap (`alike`). Else a few domains at a time are emptied
+and filled anew, beside what stands in the others: that is cheap, and often reaches the bound. Where it does not, up to
+64 domains make one model, which also tells a better bound; then parts again, from there.
 
 The solver runs on one thread with a fixed seed and deterministic time, from the greedy answer as a complete hint.
 """
@@ -29,6 +29,7 @@ from math import gcd
 
 import numpy as np
 
+from lws_sched.placement.alike import best_of_alike
 from lws_sched.placement.assignment import SEED, Counts, Found, Kind, Model, best_counts, members_of, takes, takings
 from lws_sched.placement.board import Board
 from lws_sched.placement.exact import placed_on
@@ -53,7 +54,7 @@ STALE = 40
 FIRST_STALE = 5
 """The same for parts that are looked at before the whole."""
 FIRST_SHARE = 0.3
-"""Of the budget that is left: what these parts may take."""
+"""Of the budget that is left: what goes to each way of those that are tried first."""
 
 
 @dataclass(frozen=True)
@@ -92,14 +93,16 @@ def improve(problem: Problem, budget: Budget) -> Improved:
     """Look for places that admit more of the wanting than the incumbent, and all of the admitted.
 
     Groups that ask for the same topology keys are looked at together, those of which most members are left out first:
-    some parts, all domains at once where there are few enough, then part after part.
+    as members that are alike, where that settles it; else some parts, all domains at once where there are few enough,
+    then part after part.
     """
     bound = ceiling(problem.snapshot, problem.admitted, problem.wanting)
     state = _State(problem, bound, budget.deterministic_time)
     for keys in _left_out(problem):
-        state.improve_parts(keys, FIRST_STALE, FIRST_SHARE)
-        state.improve_whole(keys)
-        state.improve_parts(keys, STALE, 1.0)
+        if not state.settle_alike(keys):
+            state.improve_parts(keys, FIRST_STALE, FIRST_SHARE)
+            state.improve_whole(keys)
+            state.improve_parts(keys, STALE, 1.0)
     return Improved(state.best, state.bound, state.spent)
 
 
@@ -114,6 +117,21 @@ class _State:
     @property
     def is_done(self) -> bool:
         return self.spent >= self._budget or _members(self._problem.wanting, self.best) >= self.bound
+
+    def settle_alike(self, base: tuple[str, ...]) -> bool:
+        """Where all members of these keys' groups are alike: as many as can be had. Whether that is settled."""
+        if self.is_done:
+            return True
+        part, model = self._whole(base)
+        found = best_of_alike(model, FIRST_SHARE * (self._budget - self.spent))
+        if found is None:
+            return False
+        self.spent += found.deterministic_time
+        self._lower_bound(part, found)
+        # Where there are no more to be had, greedy's places are as good and leave larger holes.
+        if _value(model, found) > _members(part.movable, self.best):
+            self._take(part, model, found)
+        return _members(part.movable, self.best) == found.bound
 
     def improve_whole(self, base: tuple[str, ...]) -> None:
         """All domains at once, where there are few enough."""
@@ -270,6 +288,12 @@ def _part(problem: Problem, base: tuple[str, ...], chosen: Sequence[int]) -> _Pa
     return _Part(start, tuple(movable), tuple(fixed), domains, tuple(chosen), complete)
 
 
+def _value(model: Model, found: Found) -> int:
+    """Members that the counts place."""
+    rows = zip(model.kinds, found.counts or (), strict=False)
+    return sum(kind.request.size * sum(row.values()) for kind, row in rows)
+
+
 def _is_movable(request: GroupRequest) -> bool:
     """Groups that return and groups with subgroups or in boxes are left where they are."""
     return not (request.stay or request.box or request.subgroup_required or request.subgroup_exclusive)
@@ -343,7 +367,7 @@ def _expand(problem: Problem, part: _Part, model: Model, counts: Counts) -> dict
 
 
 def _share_out(
-    incumbent: Mapping[str, Placed], part: _Part, kind: Kind, row: dict[int, int]
+    incumbent: Mapping[str, Placed], part: _Part, kind: Kind, row: Mapping[int, int]
 ) -> list[tuple[GroupRequest, int]]:
     """(group, domain) pairs: the first groups of the kind, each where it stands already if it may."""
     room = dict(row)
