@@ -94,15 +94,16 @@ class DrillSystem(LwsSched):
         self._credentials().write_text(yaml.safe_dump(self._through_proxy()))
         self._start_replica(REPLICAS[0])
 
-    def start_standby(self) -> None:
-        """Start the replica that does not lead, if it does not run."""
-        standby = REPLICAS[0] if self.leader() == REPLICAS[1] else REPLICAS[1]
+    def start_standby(self, leader: str) -> str:
+        """Start the replica that does not lead, if it does not run; which one that is."""
+        standby = REPLICAS[0] if leader == REPLICAS[1] else REPLICAS[1]
         try:
             process = self.plane.component(standby)
         except KeyError:
             self._start_replica(standby)
-            return
-        process.ensure()
+        else:
+            process.ensure()
+        return standby
 
     def have_the_first_lead(self) -> None:
         """As at the start of every drill: one replica, the first."""
@@ -263,9 +264,12 @@ class RealCluster(PlaneCluster, Breakable):
     def take_over(self) -> None:
         self.faults.append(self.now())
         before = self._system.leader()
-        self._system.start_standby()
+        if self._system.start_standby(before) in self._frozen:
+            self.thaw(EXTENDER)  # whoever led in its place has died since
         if before not in self._frozen:
-            self.crash(EXTENDER)  # it would keep its Lease
+            with self._life:
+                self._outages.begin(EXTENDER, self.now())
+                self._plane.kill_component(before)  # it would keep its Lease
         wait_until(lambda: self._system.leader() not in ("", before), "another extender leads", 30)
         self._outages.end(EXTENDER, self.now())
         self.faults.append(self.now())
