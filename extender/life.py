@@ -367,13 +367,22 @@ def _sticky(view: View, record: GroupPlacement) -> Step:
         # One that was given up while it waited here is still to be placed: nothing of it had to go.
         return Step(plan=True)
     if leader.metadata.uid == record.status.leader_uid:
-        # It never went: our copy of the pods was late.
-        return Step(write=records.bound(record, view.stamp)) if leader.spec.node_name else NOTHING
+        return _never_went(view, record, leader)
     if not _fits_members(view, record):
         return Step(plan=True)
     if lost_slots(view, record):
         return _abort(view, record, "a node of the group was lost, or refused a member, while the group was down")
     return Step(write=records.returned(record, view.stamp), place=_to_place(view, record))
+
+
+def _never_went(view: View, record: GroupPlacement, leader: Pod) -> Step:
+    """The leader that is said to have gone is there, outside its gate: our copy of the pods was late. It stands, or it
+    was let through the gate before its group was given up, and is pinned to a slot that it cannot have."""
+    if leader.spec.node_name:
+        return Step(write=records.bound(record, view.stamp))
+    left = REFUSED_SECONDS - records.age(record, view.stamp.now)
+    reason = f"{leader.metadata.name} is pinned to a place that was given up"
+    return Step(again=left) if left > 0 else _abort(view, record, reason)
 
 
 def _aborting(view: View, record: GroupPlacement) -> Step:  # noqa: ARG001 - one signature for all states

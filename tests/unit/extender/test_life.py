@@ -312,6 +312,12 @@ class TestSticky:
         kept = records.kept(given_up, Refused("ns/a-0", "no room", "", "exact"), reserved.stamp)
         assert decide(replace(reserved, record=kept)) == Step(plan=True)
 
+    def test_a_leader_that_went_through_its_gate_unseen_before_the_place_was_given_up_is_deleted(self) -> None:
+        pods = {0: pod(0), 1: pod(1, gated=True)}
+        assert decide(view(record(api.STICKY, leader_uid="uid-0"), pods)) == Step(again=life.REFUSED_SECONDS)
+        later = decide(view(record(api.STICKY, leader_uid="uid-0", age=6), pods))
+        assert (state_of(later), later.delete) == (api.ABORTING, (pods[0],))
+
     def test_a_gated_leader_is_planned_with_its_old_slots_as_first_choice(self) -> None:
         assert decide(view(record(api.STICKY, leader_uid="old"), {0: pod(0, gated=True)})) == Step(plan=True)
 
