@@ -139,12 +139,19 @@ def test_nothing_of_an_object_is_lost(kind: Kind[Any], body: dict[str, Any]) -> 
 
 def test_a_thousand_members_take_little() -> None:
     bodies = [msgspec.json.encode(member(index)) for index in range(1000)]
+    # Twice, as what all objects of the process share may have to grow for the first of them.
+    assert min(taken_by(bodies) for _ in range(2)) < MOST_BYTES * len(bodies)
+
+
+def taken_by(bodies: list[bytes]) -> int:
+    """What pods take, in bytes."""
     gc.collect()
     tracemalloc.start()
     pods = [read_object(POD, body) for body in bodies]
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert taken < MOST_BYTES * len(pods)
+    del pods
+    return taken
 
 
 def test_parts_of_which_there_are_too_many_are_forgotten() -> None:
