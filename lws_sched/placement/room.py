@@ -148,7 +148,7 @@ class Asked:
     """All members share one value of each: the required key, then the exclusive one."""
     exclusive: str
     preferred: tuple[str, ...]
-    """Narrowest first; levels that this fleet does not have are left out."""
+    """Narrowest first; levels that this fleet does not have are left out, and those that must be shared anyway."""
     inner: tuple[str, ...] = ()
     """All members of a subgroup share one value of each."""
     inner_exclusive: str = ""
@@ -171,7 +171,7 @@ def _as_labels(table: NodeTable, request: GroupRequest) -> Asked | UnknownLevel:
     if isinstance(inner, UnknownLevel):
         return inner
     preferred = {topology.key_or_name(name, table.keys): None for name in request.preferred}
-    narrowest_first = table.narrowest_first(key for key in preferred if key in table.keys)
+    narrowest_first = table.narrowest_first(key for key in preferred if key in table.keys and key not in base)
     spread = topology.key_or_name(request.spread, table.keys)
     return Asked(
         base=base,
