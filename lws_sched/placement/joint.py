@@ -22,7 +22,7 @@ The solver runs on one thread with a fixed seed and deterministic time, from the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import gcd
@@ -112,7 +112,12 @@ class _State:
     def __init__(self, problem: Problem, bound: int, budget: float) -> None:
         self.best, self.bound, self.spent = problem.incumbent, bound, 0.0
         self._problem, self._budget = problem, budget
+        self._resources = sorted({name for each in problem.wanting for name in takings(each)})
         self._random = np.random.default_rng(SEED)
+        self._before, self._added = problem.snapshot, (*problem.admitted, *problem.wanting)
+        """A fleet without some of the groups that the best answer places, and these: few, once a part was filled."""
+        self._after: Snapshot | None = None
+        """The same fleet with them, once somebody has asked for it."""
 
     @property
     def is_done(self) -> bool:
@@ -151,7 +156,7 @@ class _State:
         end = self.spent + share * (self._budget - self.spent)
         stale = 0
         while not self.is_done and stale < most_stale and self.spent < end:
-            part = _part(self._now(), base, self._neighbourhood(base))
+            part = _part(self._now(), base, self._neighbourhood(base), self._standing)
             model = _model(self._now(), self.best, part)
             before = _members(self._problem.wanting, self.best)
             self._take(part, model, self._solve(model, min(PART_TIME, self._budget - self.spent)))
@@ -159,7 +164,8 @@ class _State:
             stale = 0 if is_better else stale + 1
 
     def _whole(self, base: tuple[str, ...]) -> tuple[_Part, Model]:
-        part = _part(self._now(), base, [*range(self._problem.snapshot.table.partition(base).count)])
+        domains = range(self._problem.snapshot.table.partition(base).count)
+        part = _part(self._now(), base, [*domains], self._standing)
         return part, _model(self._now(), self.best, part)
 
     def _lower_bound(self, part: _Part, found: Found) -> None:
@@ -178,16 +184,17 @@ class _State:
         wanting = self._problem.wanting
         if placed is not None and _members(wanting, placed) >= _members(wanting, self.best):
             self.best = placed
+            self._before, self._added, self._after = part.base, part.movable, None
 
     def _now(self) -> Problem:
         return replace(self._problem, incumbent=self.best)
 
     def _neighbourhood(self, base: tuple[str, ...]) -> list[int]:
         """Some domains: those with most left to use are the likeliest."""
-        after = self._after()
+        after = self._standing()
         domains = after.table.partition(base)
         left = np.zeros(domains.count)
-        for resource in {name for each in self._problem.wanting for name in takings(each)}:
+        for resource in self._resources:
             free = domains.total(after.available(resource).clip(0))
             left += free / max(int(free.sum()), 1)
         weights = left + 0.1 / domains.count
@@ -195,11 +202,11 @@ class _State:
         chosen = self._random.choice(domains.count, size, replace=False, p=weights / weights.sum())
         return sorted(chosen.tolist())
 
-    def _after(self) -> Snapshot:
-        standing = [*self._problem.admitted, *self._problem.wanting]
-        return self._problem.snapshot.with_groups(
-            [(each, self.best[each.key].slots) for each in standing if each.key in self.best]
-        )
+    def _standing(self) -> Snapshot:
+        """The fleet with the best answer in place."""
+        if self._after is None:
+            self._after = self._before.with_groups(_placed(self._added, self.best))
+        return self._after
 
 
 def ceiling(snapshot: Snapshot, admitted: Sequence[GroupRequest], wanting: Sequence[GroupRequest]) -> int:
@@ -270,8 +277,9 @@ def _left_out(problem: Problem) -> list[tuple[str, ...]]:
     return sorted(left, key=lambda keys: (-left[keys], keys))
 
 
-def _part(problem: Problem, base: tuple[str, ...], chosen: Sequence[int]) -> _Part:
-    """The groups that ask for these keys and stand in the chosen domains or nowhere; all others stay."""
+def _part(problem: Problem, base: tuple[str, ...], chosen: Sequence[int], standing: Callable[[], Snapshot]) -> _Part:
+    """The groups that ask for these keys and stand in the chosen domains or nowhere; all others stay. `standing` is the
+    fleet with the incumbent in place."""
     snapshot = problem.snapshot
     domains = snapshot.table.partition(base)
     inside = set(chosen)
@@ -283,9 +291,17 @@ def _part(problem: Problem, base: tuple[str, ...], chosen: Sequence[int]) -> _Pa
             movable.append(request)
         elif placed is not None:
             fixed.append(request)
-    start = snapshot.with_groups([(request, problem.incumbent[request.key].slots) for request in fixed])
+    if len(fixed) < len(movable):
+        start = snapshot.with_groups(_placed(fixed, problem.incumbent))
+    else:
+        start = standing().without_groups(_placed(movable, problem.incumbent))
     complete = len(movable) == len(problem.admitted) + len(problem.wanting) and len(inside) == domains.count
     return _Part(start, tuple(movable), tuple(fixed), domains, tuple(chosen), complete)
+
+
+def _placed(groups: Sequence[GroupRequest], placed: Mapping[str, Placed]) -> list[tuple[GroupRequest, tuple[str, ...]]]:
+    """Those that have a place, each with its slots."""
+    return [(each, placed[each.key].slots) for each in groups if each.key in placed]
 
 
 def _value(model: Model, found: Found) -> int:

@@ -6,16 +6,12 @@ single member otherwise, as a member of such a group may stand anywhere.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-import numpy as np
-
-from lws_sched.placement.node import natural_key, taken
-from lws_sched.placement.request import GroupRequest, PodShape
-from lws_sched.placement.snapshot import Snapshot, Tenancy, namespace_of
-from lws_sched.placement.table import ABSENT, Bools
+from lws_sched.placement.node import natural_key
+from lws_sched.placement.request import GroupRequest
+from lws_sched.placement.snapshot import Snapshot, namespace_of
 
 
 @dataclass(frozen=True)
@@ -69,34 +65,7 @@ def pieces_of(movables: Iterable[Movable]) -> tuple[Piece, ...]:
 
 def lifted(snapshot: Snapshot, pieces: Iterable[Piece]) -> Snapshot:
     """The fleet without these pieces. Members on nodes that it does not know give nothing back."""
-    free, tenancy, table = snapshot.free.copy(), snapshot.tenancy, snapshot.table
-    members: Counter[tuple[PodShape, int]] = Counter()
-    entries: list[tuple[int, int]] = []
-    for piece in pieces:
-        group = tenancy.group_numbers.get(piece.request.key, ABSENT)
-        for index, node in enumerate(piece.slots):
-            position = table.position.get(node)
-            if position is not None:
-                members[piece.request.worker if index else piece.request.leader, position] += 1
-                entries.append((group, position))
-    for (shape, position), count in members.items():
-        for resource, amount in taken(dict(shape.requests)).items():
-            if resource in snapshot.resources:
-                free[snapshot.resources[resource], position] += amount * count
-    return replace(snapshot, free=free, tenancy=tenancy.without(_marked(tenancy, entries)))
-
-
-def _marked(tenancy: Tenancy, wanted: Iterable[tuple[int, int]]) -> Bools:
-    """As many entries of a (group, position) as are wanted."""
-    counts = Counter(wanted)
-    mask = np.zeros(len(tenancy.positions), dtype=np.bool_)
-    near = np.isin(tenancy.positions, np.array([position for _, position in counts], dtype=np.int64))
-    for entry in np.flatnonzero(near).tolist():
-        key = (int(tenancy.groups[entry]), int(tenancy.positions[entry]))
-        if counts[key] > 0:
-            counts[key] -= 1
-            mask[entry] = True
-    return mask
+    return snapshot.without_groups([(piece.request, piece.slots) for piece in pieces])
 
 
 def moved(snapshot: Snapshot, piece: Piece, slots: tuple[str, ...]) -> Snapshot:

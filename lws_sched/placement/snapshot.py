@@ -7,6 +7,7 @@ them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -92,6 +93,18 @@ class Tenancy:
     def without(self, entries: Bools) -> Tenancy:
         return replace(self, entries=self.entries[:, ~entries])
 
+    def less(self, wanted: Iterable[tuple[int, int]]) -> Tenancy:
+        """Without as many entries of a (group, position) as are told."""
+        counts = Counter(wanted)
+        mask = np.zeros(len(self.positions), dtype=np.bool_)
+        near = np.isin(self.positions, np.array([position for _, position in counts], dtype=np.int64))
+        for entry in np.flatnonzero(near).tolist():
+            key = (int(self.groups[entry]), int(self.positions[entry]))
+            if counts[key] > 0:
+                counts[key] -= 1
+                mask[entry] = True
+        return self.without(mask)
+
     def plus(self, tenants: Sequence[Tenant], positions: Ints) -> Tenancy:
         """With an entry per tenant."""
         namespaces = _with_names(self.namespace_numbers, (each.namespace for each in tenants))
@@ -166,6 +179,20 @@ class Snapshot:
         tenants = [tenant for request in requests for tenant in tenants_of(request)]
         lineage, stamp = self.lineage.extended(self.stamp, positions)
         return replace(self, free=free, tenancy=self.tenancy.plus(tenants, positions)).along(lineage, stamp)
+
+    def without_groups(self, groups: Iterable[tuple[GroupRequest, Sequence[str]]]) -> Snapshot:
+        """The fleet without groups that stand on these slots. Members on nodes that it does not know give nothing
+        back."""
+        free, entries = self.free.copy(), list[tuple[int, int]]()
+        for request, slots in groups:
+            number = self.tenancy.group_numbers.get(request.key, ABSENT)
+            for shape, nodes in ((request.leader, slots[:1]), (request.worker, slots[1:])):
+                known = [self.table.position[node] for node in nodes if node in self.table.position]
+                _take(free, self.resources, shape.requests, np.array(known, dtype=np.int64), sign=-1)
+                entries += [(number, position) for position in known]
+        freed = np.array([position for _, position in entries], dtype=np.int64)
+        lineage, stamp = self.lineage.extended(self.stamp, freed)
+        return replace(self, free=free, tenancy=self.tenancy.less(entries)).along(lineage, stamp)
 
     def copied(self) -> Snapshot:
         """A snapshot whose amounts are its own."""
@@ -296,10 +323,12 @@ def _row(matrix: Ints, number: int) -> Ints:
     return row
 
 
-def _take(free: Ints, resources: Mapping[str, int], requests: Iterable[tuple[str, int]], positions: Ints) -> None:
+def _take(
+    free: Ints, resources: Mapping[str, int], requests: Iterable[tuple[str, int]], positions: Ints, sign: int = 1
+) -> None:
     for resource, amount in taken(dict(requests)).items():
         if resource in resources:
-            np.subtract.at(free[resources[resource]], positions, amount)
+            np.subtract.at(free[resources[resource]], positions, sign * amount)
 
 
 def _with_names(numbers: Mapping[str, int], names: Iterable[str]) -> Mapping[str, int]:

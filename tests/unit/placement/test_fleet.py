@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lws_sched.placement import Fleet, GroupRequest, NodeState, Placed, Tenant, plan
+from lws_sched.placement import Fleet, GroupRequest, NodeState, Placed, PodShape, Tenant, plan
 from tests.unit.placement.cluster import GPU, RACK, fleet_of, group, host, racks
 
 
@@ -132,6 +132,22 @@ def test_a_placed_group_can_be_put_into_a_snapshot() -> None:
     after = snapshot.with_group(request, placed.slots)
     assert not isinstance(plan(after, [group("b-0", 2, required=RACK)])[0], Placed)
     assert isinstance(plan(snapshot, [group("b-0", 2, required=RACK)])[0], Placed)
+
+
+@given(slots=st.lists(st.sampled_from(["r0-h0", "r0-h1", "r1-h0"]), min_size=1, max_size=6), is_there=st.booleans())
+def test_groups_that_are_taken_out_leave_a_snapshot_as_it_was_before_they_came(
+    slots: list[str], is_there: bool
+) -> None:
+    fleet = fleet_of(racks(2, 2))
+    leader, worker = PodShape(requests=((GPU, 1), ("cpu", 500))), PodShape(requests=((GPU, 2),))
+    request, other = group("a-0", len(slots), worker, leader, exclusive=RACK), group("b-0", 1, worker)
+    if is_there:
+        fleet.charge("an old member", "r0-h0", {GPU: 1}, Tenant(request.key, "default", RACK))
+    before = fleet.snapshot()
+    full = before.with_groups([(request, slots), (other, ["r1-h1"])])
+    after = full.without_groups([(request, [*slots, "a node that is gone"]), (other, ["r1-h1"])])
+    assert after.facts() == before.facts()
+    assert full.facts() != before.facts()
 
 
 def test_a_snapshot_knows_whose_members_stand_whatever_comes_and_goes_later() -> None:
