@@ -5,8 +5,9 @@ I3  The bound members of a group share the value of each topology label asked fo
     another group of the namespace stands in that domain. Labels count as they were when a member was committed.
 I4  No node is over-committed, see `_over_commitment`.
 I5  One record owns a slot, and a record names one live UID for one member.
-I6  No group is evicted in part: kube-scheduler's preemption takes no member of a group that also stands on other nodes,
-    and a group whose record gave its slots up (Aborting) is planned again only once no member is bound any more.
+I6  No group is evicted in part: kube-scheduler's preemption takes no member of a group that also stands on other nodes
+    and has a record, and one whose record gave its slots up (Aborting) is planned again only once no member is bound
+    any more.
 I9  No gated pod is bound.
 """
 
@@ -161,8 +162,11 @@ def _two_incarnations(state: State, record: Record) -> Iterator[tuple[str, str]]
 
 
 def _taken_alone(state: State, victim: Pod) -> Iterator[tuple[str, str]]:
-    """kube-scheduler evicts from one node at a time, so who has a member on another node loses only a part."""
-    for other in _same_incarnation(state, victim) if victim.ours else ():
+    """kube-scheduler evicts from one node at a time, so who has a member on another node loses only a part. A group
+    whose record has gone with its set is going as a whole."""
+    if not victim.ours or victim.group not in state.records:
+        return
+    for other in _same_incarnation(state, victim):
         if other.node != victim.node:
             yield (
                 "I6",

@@ -386,6 +386,13 @@ def test_i6_a_member_that_the_scheduler_preempts_alone_is_found(story: Story) ->
     assert "preempted on r1b" in sentences(story)
 
 
+def test_i6_of_a_group_that_is_deleted_the_scheduler_may_take_what_is_left(story: Story) -> None:
+    group_of_two(story, "llama-0", ["r1a", "r1b"])
+    story.delete_record("llama-0")
+    story.preempt("llama-0-1")
+    assert broken(story) == set()
+
+
 def test_i6_a_group_on_one_node_may_be_preempted_whole(story: Story) -> None:
     group_of_two(story, "llama-0", ["r1a", "r1a"], devices=4)
     for name in ("llama-0", "llama-0-1"):
