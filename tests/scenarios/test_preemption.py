@@ -163,7 +163,9 @@ def test_a_reservation_of_which_nothing_is_committed_gives_way_to_a_pod_of_highe
     """The group's place is reserved, but none of its pods can be created; a pod of no group wants one of the hosts."""
     high = cluster.has_priority_class(100)
     cluster.has_racks(1, hosts=4)
-    cluster.create(PODS, pod("early", accelerators=PER_HOST, node=next(iter(cluster.racks().values()))[0]))
+    first = next(iter(cluster.racks().values()))[0]
+    # Of a priority that kube-scheduler does not evict for "urgent" by itself.
+    cluster.create(PODS, pod("early", accelerators=PER_HOST, node=first, priority=high))
     cluster.eventually(pods_are_running(["early"]))
     cluster.apply(lws("absent", size=3).required().priority("of-a-class-that-there-is-none-of"))
     cluster.eventually(records_are("Reserved", ["absent-0"]))
