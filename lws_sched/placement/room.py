@@ -65,7 +65,7 @@ class Room:
     def is_lone(self) -> bool:
         """Whether a leader may stand just where workers may, and takes the room of one: not where some nodes are closed
         to workers only."""
-        return np.array_equal(self.loss, lone_loss(self.workers))
+        return self.alike or np.array_equal(self.loss, lone_loss(self.workers))
 
     def without(self, closed: Closed) -> Room:
         """The room left where some nodes are closed, to all members or to those of subgroups."""
@@ -327,8 +327,7 @@ def intruder(snapshot: Snapshot, request: GroupRequest, slots: Sequence[str]) ->
     """The first node among a group's slots that exclusive topologies keep its member from, and a group that is the
     cause. None where there is none, as when the slots were found; nodes may have been relabelled since."""
     keys = asked(snapshot.table, request)
-    closed = closed_to(snapshot, request, keys) if isinstance(keys, Asked) else None
-    if closed is None or isinstance(keys, UnknownLevel):
+    if isinstance(keys, UnknownLevel) or (closed := closed_to(snapshot, request, keys)) is None:
         return None
     for index, node in enumerate(slots):
         at = snapshot.table.position.get(node, ABSENT)
